@@ -1,0 +1,94 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+// The arithmetic of the inner loops: no overflow traps, AVX2 on x86. Input never reaches
+// these loops unchecked: every public entry of Kernels checks its shapes once.
+var fast: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
+#if arch(x86_64)
+  fast.append(.unsafeFlags(["-Xcc", "-march=x86-64-v3"]))
+#endif
+
+/// The floors of the source, lowest first: each module imports only from below.
+let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
+  ("Failures", [], false),
+  ("Kernels", ["COpenBLAS"], true),
+  ("Tensors", ["Kernels"], true),
+  ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], false),
+  ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
+  ("Tokenization", ["Failures"], false),
+  ("Imaging", ["Failures", "CTurboJPEG", "CPNG", "CWebP"], false),
+  ("Qwen2VL", ["Failures", "Kernels", "Tensors", "Checkpoints", "Tokenization", "Imaging"], false),
+  ("Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], false),
+  (
+    "Training",
+    ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation"], false
+  ),
+  ("Evaluation", ["Failures", "Imaging", "Qwen2VL", "Tokenization"], false),
+  (
+    "StageKit",
+    [
+      "Failures", "Kernels", "Artifacts", "Checkpoints",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      .product(name: "Logging", package: "swift-log"),
+      .product(name: "Yams", package: "Yams"),
+    ], false
+  ),
+]
+
+let stages: [(name: String, needs: [String])] = [
+  ("vlsi-synthesize", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Qwen2VL"]),
+  ("vlsi-prepare", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Qwen2VL"]),
+  ("vlsi-extract", ["Artifacts", "Checkpoints", "Qwen2VL", "Training", "Tensors"]),
+  ("vlsi-verbalize", ["Artifacts", "Checkpoints", "Distillation", "Training", "Tensors"]),
+  ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors"]),
+  ("vlsi-align", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
+  ("vlsi-finetune", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
+  ("vlsi-evaluate", ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Tokenization"]),
+  ("vlsi-report", ["Artifacts", "Evaluation"]),
+  ("vlsi-generate", ["Checkpoints", "Qwen2VL", "Distillation", "Tokenization", "Imaging"]),
+  ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization"]),
+]
+
+let package = Package(
+  name: "vlsi",
+  products: stages.map { .executable(name: $0.name, targets: [$0.name]) },
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+    .systemLibrary(
+      name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
+  ]
+    + floors.map {
+      .target(name: $0.name, dependencies: $0.needs, swiftSettings: $0.fast ? fast : [])
+    }
+    + stages.map {
+      .executableTarget(
+        name: $0.name, dependencies: ["StageKit", "Failures"] + $0.needs.map { .byName(name: $0) })
+    }
+    + [
+      .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
+      .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+      .testTarget(
+        name: "ArtifactsTests", dependencies: ["Artifacts"]),
+      .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
+      .testTarget(
+        name: "TokenizationTests", dependencies: ["Tokenization"]),
+      .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
+      .testTarget(name: "Qwen2VLTests", dependencies: ["Qwen2VL", "Distillation", "Training"]),
+      .testTarget(name: "DistillationTests", dependencies: ["Distillation"]),
+      .testTarget(name: "TrainingTests", dependencies: ["Training"]),
+      .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
+      .testTarget(name: "StageKitTests", dependencies: ["StageKit"]),
+      .testTarget(name: "PipelineTests", dependencies: ["Artifacts", "StageKit"]),
+    ]
+)
