@@ -1,0 +1,83 @@
+import Glibc
+import Synchronization
+
+/// A block of float32 numbers. Freed blocks are kept for the next request of their size class:
+/// training asks for the same sizes again and again, and fresh pages from the system cost more
+/// than the arithmetic on small tensors.
+public final class Buffer: @unchecked Sendable {
+  public let pointer: UnsafeMutablePointer<Float>
+  /// Numbers that the owner asked for; the block may be larger.
+  public let count: Int
+  private let capacity: Int
+
+  /// A block of `count` numbers of unspecified value.
+  public init(count: Int) {
+    self.count = count
+    capacity = BufferPool.sizeClass(count)
+    pointer = BufferPool.take(capacity)
+  }
+
+  /// A block of `count` zeros.
+  public convenience init(zeros count: Int) {
+    self.init(count: count)
+    memset(pointer, 0, count * 4)
+  }
+
+  public convenience init(_ values: [Float]) {
+    self.init(count: values.count)
+    values.withUnsafeBufferPointer { source in
+      if let base = source.baseAddress { pointer.update(from: base, count: values.count) }
+    }
+  }
+
+  deinit { BufferPool.give(pointer, capacity) }
+
+  public var array: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+
+  public func copy() -> Buffer {
+    let other = Buffer(count: count)
+    memcpy(other.pointer, pointer, count * 4)
+    return other
+  }
+}
+
+/// The free blocks by size class. Bounded: beyond `limit` bytes a block goes back to the system.
+enum BufferPool {
+  static let limit = 512 << 20
+
+  private struct State: @unchecked Sendable {
+    var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
+    var bytes = 0
+  }
+  private static let state = Mutex(State())
+
+  /// Sizes are rounded up to eighths of a power of two, so that packed batches of varying length
+  /// share their blocks.
+  static func sizeClass(_ count: Int) -> Int {
+    if count <= 64 { return 64 }
+    let top = Int.bitWidth - (count - 1).leadingZeroBitCount
+    let step = 1 << max(3, top - 4)
+    return (count + step - 1) / step * step
+  }
+
+  static func take(_ capacity: Int) -> UnsafeMutablePointer<Float> {
+    let found = state.withLock { state -> UnsafeMutablePointer<Float>? in
+      guard let block = state.free[capacity]?.popLast() else { return nil }
+      state.bytes -= capacity * 4
+      return block
+    }
+    return found
+      ?? UnsafeMutableRawPointer.allocate(byteCount: capacity * 4, alignment: 64)
+      .bindMemory(to: Float.self, capacity: capacity)
+  }
+
+  static func give(_ pointer: UnsafeMutablePointer<Float>, _ capacity: Int) {
+    let keep = state.withLock { state -> Bool in
+      guard capacity * 4 <= limit / 4, state.bytes + capacity * 4 <= limit else { return false }
+      state.free[capacity, default: []].append(pointer)
+      state.bytes += capacity * 4
+      return true
+    }
+    if !keep { UnsafeMutableRawPointer(pointer).deallocate() }
+  }
+}
