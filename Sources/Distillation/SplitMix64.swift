@@ -1,0 +1,38 @@
+import Foundation
+
+/// A small seeded generator whose whole state is one word, so that an interrupted run continues
+/// with the very next number. (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
+/// Generators", OOPSLA 2014.)
+public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable, Codable {
+  /// The whole state: store it to continue later.
+  public var state: UInt64
+
+  public init(seed: UInt64) {
+    state = seed
+  }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// A number in [0, 1) with 53 random bits.
+  public mutating func uniform() -> Double {
+    Double(next() >> 11) * 0x1p-53
+  }
+
+  /// A whole number in 0 ..< bound, every one equally likely.
+  public mutating func below(_ bound: Int) -> Int {
+    Int(next(upperBound: UInt64(bound)))
+  }
+
+  /// A standard normal number (Box and Muller's transform, the cosine branch alone, so that the
+  /// state stays one word).
+  public mutating func normal() -> Double {
+    let radius = (-2 * log(1 - uniform())).squareRoot()
+    return radius * cos(2 * Double.pi * uniform())
+  }
+}

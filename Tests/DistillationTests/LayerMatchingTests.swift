@@ -1,0 +1,186 @@
+import Failures
+import Foundation
+import Testing
+
+@testable import Distillation
+
+@Suite struct LayerMatchingTests {
+  /// Algorithm 1 written down once more, line by line as METHOD.md states it, in other words than
+  /// the library's.
+  static func algorithmOne(
+    _ kl: [[Float]], using generator: inout SplitMix64
+  ) -> (matches: [Int], distributions: [[Double]]) {
+    let ts = kl.count
+    let tl = kl[0].count
+    var first = 0
+    var matches: [Int] = []
+    var distributions: [[Double]] = []
+    for i in 0..<ts {
+      let range = Array(first...(tl - ts + i))
+      let k = range.map { Double(kl[i][$0]) }
+      let temperature = 2 / ((k.max() ?? 0) - (k.min() ?? 0) + 1e-6)
+      let e = k.map { exp(-$0 / temperature) }
+      let p = e.map { $0 / e.reduce(0, +) }
+      let u = generator.uniform()
+      var j = tl - ts + i
+      var sum = 0.0
+      for (a, b) in zip(range, p) {
+        sum += b
+        if u < sum {
+          j = a
+          break
+        }
+      }
+      matches.append(j)
+      distributions.append(p)
+      first = j + 1
+    }
+    return (matches, distributions)
+  }
+
+  static func randomTable(_ generator: inout SplitMix64) -> [[Float]] {
+    let ts = 1 + generator.below(8)
+    let tl = ts + generator.below(14)
+    let scale = [0.01, 0.3, 3, 30][generator.below(4)]
+    return (0..<ts).map { _ in (0..<tl).map { _ in Float(generator.uniform() * scale) } }
+  }
+
+  @Test("The library's matches are those of Algorithm 1 transcribed, draw by draw")
+  func equalsTranscription() throws {
+    var tables = SplitMix64(seed: 1)
+    for round in 0..<2_000 {
+      let table = Self.randomTable(&tables)
+      var one = SplitMix64(seed: UInt64(round))
+      var two = one
+      let matches = try LayerMatching().match(table, using: &one)
+      let expected = Self.algorithmOne(table, using: &two)
+      #expect(matches.map(\.chosen) == expected.matches.map { [$0] })
+      #expect(one == two)
+      for (match, p) in zip(matches, expected.distributions) {
+        #expect(zip(match.probabilities, p).allSatisfy { abs($0 - $1) < 1e-12 })
+      }
+    }
+  }
+
+  @Test("Matches strictly increase, stay in range, and every student layer gets one")
+  func ordered() throws {
+    var generator = SplitMix64(seed: 2)
+    for _ in 0..<2_000 {
+      let table = Self.randomTable(&generator)
+      let (ts, tl) = (table.count, table[0].count)
+      for strategy in [LayerMatching.Strategy.multinomial, .random, .bottom1, .bottom3] {
+        let matches = try LayerMatching(strategy: strategy).match(table, using: &generator)
+        #expect(matches.count == ts)
+        var before = -1
+        for (i, match) in matches.enumerated() {
+          #expect(match.range == before + 1..<tl - ts + i + 1)
+          #expect(!match.chosen.isEmpty && match.chosen.allSatisfy(match.range.contains))
+          #expect((match.chosen.min() ?? -1) > before)
+          #expect(abs(match.probabilities.reduce(0, +) - 1) < 1e-9)
+          #expect(match.entropy >= 0 && match.entropy <= match.maximumEntropy + 1e-9)
+          before = match.chosen.max() ?? 0
+        }
+      }
+    }
+  }
+
+  @Test("The paper's example: t_l - t_s = 4, the 2nd took the 4th, so the 3rd searches 5th to 7th")
+  func paperExample() throws {
+    // Layers are counted from 1 in the paper, from 0 here. The tiny divergence forces the choices.
+    var table = [[Float]](repeating: [Float](repeating: 50, count: 7), count: 3)
+    table[0][1] = 0
+    table[1][3] = 0
+    var generator = SplitMix64(seed: 3)
+    let matches = try LayerMatching().match(table, using: &generator)
+    #expect(matches[1].chosen == [3])
+    #expect(matches[2].range == 4..<7)
+  }
+
+  @Test("Frequencies follow the softmax: chi-square below its 99.9% bound, seed fixed")
+  func frequencies() throws {
+    let row: [Float] = [0.4, 2.0, 0.9, 1.3, 3.1]
+    let table = [row]
+    for adaptive in [true, false] {
+      let matching = LayerMatching(adaptiveTemperature: adaptive)
+      let temperature = adaptive ? 2 / (3.1 - 0.4 + 1e-6) : 1.0
+      let e = row.map { exp(-Double($0) / temperature) }
+      let p = e.map { $0 / e.reduce(0, +) }
+      var counts = [Double](repeating: 0, count: 5)
+      var generator = SplitMix64(seed: 4)
+      let draws = 50_000
+      for _ in 0..<draws {
+        counts[try matching.match(table, using: &generator)[0].chosen[0]] += 1
+      }
+      let chiSquare = zip(counts, p).reduce(0.0) {
+        let expected = $1.1 * Double(draws)
+        return $0 + ($1.0 - expected) * ($1.0 - expected) / expected
+      }
+      #expect(chiSquare < 18.47)  // 4 degrees of freedom
+    }
+  }
+
+  @Test("Entropy: at its maximum for equal divergences, far below for the paper's ranges")
+  func entropy() throws {
+    var generator = SplitMix64(seed: 5)
+    let equal = try LayerMatching().match([[1, 1, 1, 1]], using: &generator)[0]
+    #expect(abs(equal.entropy - log(4)) < 1e-9)
+    #expect(equal.maximumEntropy == log(4))
+    let wide = try LayerMatching().match([[1, 9, 12, 14]], using: &generator)[0]
+    #expect(wide.entropy < 0.01)
+    #expect(wide.chosen == [0])
+  }
+
+  @Test("The ablations' strategies choose what METHOD.md says")
+  func ablations() throws {
+    let table: [[Float]] = [[5, 1, 3, 2, 4, 9], [9, 8, 7, 6, 0, 5]]
+    var generator = SplitMix64(seed: 6)
+    func chosen(_ strategy: LayerMatching.Strategy) throws -> [[Int]] {
+      try LayerMatching(strategy: strategy, searchRange: false, orderPreservation: false)
+        .match(table, using: &generator).map(\.chosen)
+    }
+    #expect(try chosen(.uniform) == [[0], [3]])
+    #expect(try chosen(.bottom1) == [[1], [4]])
+    #expect(try chosen(.bottom3) == [[1, 3, 2], [4, 5, 3]])
+    var seen = Set<Int>()
+    for _ in 0..<200 { seen.formUnion(try chosen(.random).joined()) }
+    #expect(seen == Set(0..<6))
+    let free = LayerMatching(orderPreservation: false)
+    for _ in 0..<200 {
+      let matches = try free.match(table, using: &generator)
+      #expect(matches.map(\.range) == [0..<5, 0..<6])
+    }
+  }
+
+  @Test("A stored generator continues with the very next match")
+  func resume() throws {
+    var tables = SplitMix64(seed: 7)
+    let steps = (0..<40).map { _ in Self.randomTable(&tables) }
+    var whole = SplitMix64(seed: 8)
+    let expected = try steps.map { try LayerMatching().match($0, using: &whole) }
+    var part = SplitMix64(seed: 8)
+    var found = try steps[..<17].map { try LayerMatching().match($0, using: &part) }
+    let stored = try JSONEncoder().encode(part)
+    var continued = try JSONDecoder().decode(SplitMix64.self, from: stored)
+    found += try steps[17...].map { try LayerMatching().match($0, using: &continued) }
+    #expect(found == expected)
+  }
+
+  @Test("What cannot be matched is refused: 78 for a preset, 65 for a table")
+  func refused() throws {
+    var generator = SplitMix64(seed: 9)
+    func code(_ matching: LayerMatching, _ table: [[Float]]) -> ExitCode? {
+      do {
+        _ = try matching.match(table, using: &generator)
+        return nil
+      } catch {
+        return (error as? Failure)?.code
+      }
+    }
+    #expect(code(LayerMatching(), [[1], [1]]) == .badPreset)
+    #expect(code(LayerMatching(), []) == .badPreset)
+    #expect(code(LayerMatching(searchRange: false), [[1, 2]]) == .badPreset)
+    #expect(code(LayerMatching(), [[1, .nan]]) == .badData)
+    #expect(code(LayerMatching(), [[1, .infinity]]) == .badData)
+    #expect(code(LayerMatching(), [[1, 2, 3], [1, 2]]) == .badData)
+  }
+}
