@@ -1,0 +1,118 @@
+import Failures
+import Foundation
+import Yams
+
+/// One parsed YAML file of a preset.
+struct PresetDocument {
+  var file: String
+  var root: Node.Mapping
+
+  /// The file and all that it extends, the farthest base first.
+  static func chain(from path: String) throws -> [PresetDocument] {
+    var documents: [PresetDocument] = []
+    var seen: [String] = []
+    var next: (path: String, place: String)? = (path, path)
+    while let (path, place) = next {
+      let canonical = URL(fileURLWithPath: path).standardizedFileURL.path
+      guard !seen.contains(canonical) else {
+        throw Failure(
+          .badPreset, "a preset extends itself", at: place,
+          found: (seen + [canonical]).map { ($0 as NSString).lastPathComponent }
+            .joined(separator: " -> "))
+      }
+      seen.append(canonical)
+      let document = try PresetDocument(path: path, namedAt: place)
+      documents.insert(document, at: 0)
+      next = try document.base
+    }
+    return documents
+  }
+
+  init(path: String, namedAt place: String) throws {
+    file = path
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw Failure(
+        .inputMissing,
+        place == path ? "the preset cannot be read" : "the extended preset \(path) cannot be read",
+        at: place, advice: "Presets lie in pipeline/.")
+    }
+    guard let text = String(data: data, encoding: .utf8) else {
+      throw Failure(.badPreset, "the preset is not UTF-8 text", at: path)
+    }
+    let node: Node?
+    do {
+      node = try compose(yaml: text)
+    } catch let error as YamlError {
+      throw PresetDocument.failure(error, file: path)
+    }
+    switch node {
+    case nil: root = Node.Mapping([])
+    case .mapping(let mapping)?: root = mapping
+    case .scalar(let scalar)? where scalar.string.isEmpty: root = Node.Mapping([])
+    case let other?:
+      throw Failure(
+        .badPreset, "the preset has no sections", at: "\(path):\(other.mark?.line ?? 1)",
+        expected: "sections such as align:", found: Settings.describe(other))
+    }
+  }
+
+  /// The file that this one extends, with the line that says so.
+  var base: (path: String, place: String)? {
+    get throws {
+      for (key, node) in root where key.scalar?.string == "extends" {
+        let place = "\(file):\(key.mark?.line ?? 1)"
+        guard let name = node.scalar?.string, !name.isEmpty else {
+          throw Failure(
+            .badPreset, "extends has the wrong type", at: place, expected: "the name of a preset",
+            found: Settings.describe(node))
+        }
+        let folder = (file as NSString).deletingLastPathComponent
+        return (name.hasPrefix("/") || folder.isEmpty ? name : "\(folder)/\(name)", place)
+      }
+      return nil
+    }
+  }
+
+  /// The mapping of section `name`, if the file has one.
+  func layer(_ name: String) throws -> Settings.Layer? {
+    for (key, node) in root where key.scalar?.string == name {
+      switch node {
+      case .mapping(let mapping): return Settings.Layer(file: file, mapping: mapping)
+      case .scalar(let scalar) where ["", "~", "null"].contains(scalar.string): return nil
+      default:
+        throw Failure(
+          .badPreset, "section \(name) has the wrong type",
+          at: "\(file):\(key.mark?.line ?? 1)", expected: "keys with values",
+          found: Settings.describe(node))
+      }
+    }
+    return nil
+  }
+
+  static func refuseUnknownSections(_ documents: [PresetDocument], known: [String]) throws {
+    for document in documents {
+      for (key, _) in document.root {
+        let name = key.scalar?.string ?? "?"
+        guard name != "extends", !known.contains(name) else { continue }
+        throw unknownKey(
+          name, of: "the preset", known: known + ["extends"],
+          at: "\(document.file):\(key.mark?.line ?? 1)")
+      }
+    }
+  }
+
+  private static func failure(_ error: YamlError, file: String) -> Failure {
+    switch error {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+      .composer(_, let problem, let mark, _):
+      return Failure(
+        .badPreset, "not valid YAML: \(problem)", at: "\(file):\(mark.line):\(mark.column)")
+    case .duplicatedKeysInMapping(let duplicates, let context):
+      return Failure(
+        .badPreset, "the key \(duplicates.joined(separator: ", ")) stands twice",
+        at: "\(file):\(context.mark.line)")
+    default:
+      return Failure(.badPreset, "not valid YAML: \(error)", at: file)
+    }
+  }
+}

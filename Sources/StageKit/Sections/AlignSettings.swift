@@ -1,0 +1,74 @@
+/// Step 2, interaction: the student's LoRA learns from the teacher's layers (METHOD.md,
+/// "Step 2, interaction", and the ablations for the options).
+public struct AlignSettings: SettingsSection {
+  public static let name = "align"
+
+  /// Which teacher layer a student layer learns from.
+  public enum Matching: String, SettingWord {
+    /// Algorithm 1: sampled from softmax(-KL / T).
+    case multinomial
+    /// Any teacher layer, by chance.
+    case random
+    /// j = i · floor(t_l / t_s).
+    case uniform
+    /// The smallest KL.
+    case bottom1 = "bottom-1"
+    /// The mean of the three smallest.
+    case bottom3 = "bottom-3"
+  }
+
+  /// The loss between a student layer and its teacher layer.
+  public enum IntermediateLoss: String, SettingWord {
+    case kl
+    case none
+  }
+
+  /// The loss between the two last layers.
+  public enum LastLoss: String, SettingWord {
+    case kl
+    case none
+  }
+
+  /// Optimizer steps. 0 skips the stage's training: the adapter changes nothing.
+  public var steps = 5664
+  /// Samples in one forward pass.
+  public var samplesPerBatch = 32
+  /// Forward passes whose gradients make one step. The paper: 16, an effective batch of 512.
+  public var accumulation = 16
+  public var optimizer = OptimizerSettings()
+  public var loraRank = 64
+  public var loraAlpha = 64.0
+  public var matching = Matching.multinomial
+  public var searchRange = true
+  public var orderPreservation = true
+  public var adaptiveTemperature = true
+  public var intermediateLoss = IntermediateLoss.kl
+  public var lastLoss = LastLoss.kl
+  public var intermediateWeight = 1.0
+  public var lastWeight = 1.0
+  /// Lets the student's verb-FFNs learn too; frozen is the paper's way.
+  public var trainVerbalizers = false
+  /// Minutes between checkpoints of the training; 0 writes none.
+  public var checkpointMinutes = 10.0
+
+  public init() {}
+
+  public mutating func declare(_ settings: Settings) throws {
+    try settings("steps", &steps, in: 0...Settings.unbounded)
+    try settings("samples_per_batch", &samplesPerBatch, in: 1...65536)
+    try settings("accumulation", &accumulation, in: 1...65536)
+    try optimizer.declare(settings)
+    try settings("lora_rank", &loraRank, in: 1...65536)
+    try settings("lora_alpha", &loraAlpha, in: 0...65536)
+    try settings("matching", &matching)
+    try settings("search_range", &searchRange)
+    try settings("order_preservation", &orderPreservation)
+    try settings("adaptive_temperature", &adaptiveTemperature)
+    try settings("intermediate_loss", &intermediateLoss)
+    try settings("last_loss", &lastLoss)
+    try settings("intermediate_weight", &intermediateWeight, in: 0...1e6)
+    try settings("last_weight", &lastWeight, in: 0...1e6)
+    try settings("train_verbalizers", &trainVerbalizers)
+    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
+  }
+}

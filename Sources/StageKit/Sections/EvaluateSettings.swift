@@ -1,0 +1,19 @@
+/// Answering a benchmark, greedily.
+public struct EvaluateSettings: SettingsSection {
+  public static let name = "evaluate"
+
+  /// Longest answer.
+  public var maxNewTokens = 32
+  /// Questions answered side by side.
+  public var batch = 64
+  /// Only the first questions of the benchmark; null asks all.
+  public var limit: Int?
+
+  public init() {}
+
+  public mutating func declare(_ settings: Settings) throws {
+    try settings("max_new_tokens", &maxNewTokens, in: 1...65536)
+    try settings("batch", &batch, in: 1...65536)
+    try settings("limit", &limit, in: 1...Settings.unbounded)
+  }
+}

@@ -1,0 +1,22 @@
+/// Hidden states of the target layers (METHOD.md, "Words").
+public struct ExtractSettings: SettingsSection {
+  public static let name = "extract"
+
+  /// Target layers of the teacher, counted from 1. The paper: every fourth from the second.
+  public var teacherLayers = LayerSelection.every(first: 2, step: 4)
+  /// Target layers of the student; at most as many as the teacher's.
+  public var studentLayers = LayerSelection.every(first: 2, step: 4)
+  /// Tokens packed into one forward pass.
+  public var tokensPerBatch = 4096
+  /// Also stores the merged visual embeddings, so that align skips the vision encoder.
+  public var storeVisual = false
+
+  public init() {}
+
+  public mutating func declare(_ settings: Settings) throws {
+    try settings("teacher_layers", &teacherLayers)
+    try settings("student_layers", &studentLayers)
+    try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216)
+    try settings("store_visual", &storeVisual)
+  }
+}

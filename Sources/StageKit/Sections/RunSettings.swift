@@ -1,0 +1,17 @@
+/// What all stages share.
+public struct RunSettings: SettingsSection {
+  public static let name = "run"
+
+  /// Of everything random: initial weights, data order, layer matching. `--seed` wins.
+  public var seed: UInt64 = 0
+  /// Worker threads; 0 takes every core. `--threads` wins. Part of what decides the bytes of an
+  /// artifact: sums over threads are ordered by their number.
+  public var threads = 0
+
+  public init() {}
+
+  public mutating func declare(_ settings: Settings) throws {
+    try settings("seed", &seed)
+    try settings("threads", &threads, in: 0...4096)
+  }
+}

@@ -1,0 +1,24 @@
+/// Step 1: the verb-FFN of every target layer (METHOD.md, "Step 1, verbalization").
+public struct VerbalizeSettings: SettingsSection {
+  public static let name = "verbalize"
+
+  /// Optimizer steps of each layer.
+  public var steps = 2000
+  /// Supervised positions in one batch.
+  public var tokensPerBatch = 4096
+  public var optimizer = OptimizerSettings()
+  /// The verb-FFN reads the hidden state normalised by the backbone's final norm.
+  public var inputNorm = true
+  /// The verb-FFN is added to its input and starts at zero: untrained it is the logit lens.
+  public var residual = true
+
+  public init() {}
+
+  public mutating func declare(_ settings: Settings) throws {
+    try settings("steps", &steps, in: 0...Settings.unbounded)
+    try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216)
+    try optimizer.declare(settings)
+    try settings("input_norm", &inputNorm)
+    try settings("residual", &residual)
+  }
+}

@@ -1,0 +1,93 @@
+import Failures
+import Foundation
+import Kernels
+import Logging
+
+/// What a running stage has at hand: settings, log, progress, the clock, the signals.
+public final class Stage: Sendable {
+  /// The version that `--version` prints and manifests record.
+  public static let version = "0.1.0"
+
+  /// The program's name, `vlsi-extract`.
+  public let name: String
+  public let preset: Preset
+  /// Writes to standard error.
+  public let log: Logger
+  /// Of everything random: `--seed`, else the preset's.
+  public let seed: UInt64
+  /// Worker threads: `--threads`, else the preset's, else every core.
+  public let threads: Int
+  /// Only the first samples; nil takes all.
+  public let limit: Int?
+
+  private let isQuiet: Bool
+  private let memory = MemoryWatch()
+  private let start = Stage.monotonicSeconds()
+
+  /// Reads the preset and starts to listen for signals. Throws 66 or 78 for a bad preset.
+  public init(name: String, options: CommonOptions) throws {
+    self.name = name
+    preset = try options.preset.map { try Preset(contentsOf: $0) } ?? Preset()
+    seed = options.seed ?? preset.run.seed
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    threads = options.threads ?? (preset.run.threads > 0 ? preset.run.threads : cores)
+    limit = options.limit
+    isQuiet = options.quiet
+    log = Logger(label: name) { label in
+      StageLogHandler(
+        label: label, format: options.logFormat, logLevel: options.quiet ? .warning : .info)
+    }
+    Interrupt.listen()
+  }
+
+  // MARK: Interruption
+
+  /// Whether SIGINT or SIGTERM came.
+  public var interrupted: Bool { Interrupt.isPending }
+
+  /// Throws 75 after a signal. Called between two units of work, where stopping loses little.
+  public func checkInterrupt() throws {
+    guard interrupted else { return }
+    throw Failure(
+      .interrupted, "interrupted", at: name, advice: "Run the same command again to continue.")
+  }
+
+  // MARK: Progress and metrics
+
+  /// Starts a progress display over `total` units, of which `done` were finished by an earlier
+  /// run. `unit` is a plural: samples, steps.
+  public func progress(total: Int, unit: String, label: String, done: Int = 0) -> Progress {
+    Progress(
+      label: label, unit: unit, total: total, done: done, logger: log, isVisible: !isQuiet)
+  }
+
+  /// Opens `metrics.jsonl` in an artifact's folder, empty.
+  public func metrics(_ directory: String) throws -> Metrics {
+    try Metrics(directory: directory, keeping: nil)
+  }
+
+  /// Opens `metrics.jsonl` of a run that is continued, with the lines that `keeping` accepts.
+  public func metrics(_ directory: String, keeping: @escaping (String) -> Bool) throws -> Metrics {
+    try Metrics(directory: directory, keeping: keeping)
+  }
+
+  // MARK: What the manifest records
+
+  /// Seconds since the stage began.
+  public var wallSeconds: Double { Stage.monotonicSeconds() - start }
+
+  /// The largest anonymous memory so far, in bytes, mapped files left out.
+  public var peakBytes: Int { memory.peakBytes }
+
+  func close() {
+    memory.stop()
+    Terminal.shared.showBar("")
+  }
+
+  /// A clock that no change of the time of day moves.
+  static func monotonicSeconds() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+  }
+}

@@ -1,0 +1,36 @@
+import Foundation
+import Synchronization
+
+/// Standard error, shared by log lines and the progress bar: a line pushes the bar down.
+final class Terminal: Sendable {
+  static let shared = Terminal()
+
+  /// Whether a person is looking: only then the bar moves.
+  let isLive: Bool
+  private let bar = Mutex("")
+
+  private init() {
+    let plain = ProcessInfo.processInfo.environment["TERM"] ?? "dumb" == "dumb"
+    isLive = isatty(STDERR_FILENO) == 1 && !plain
+  }
+
+  func write(_ line: String) {
+    bar.withLock { bar in
+      send(bar.isEmpty ? line + "\n" : "\r\u{1B}[K" + line + "\n" + bar)
+    }
+  }
+
+  /// Shows `text` in place of the present bar; an empty text takes it away.
+  func showBar(_ text: String) {
+    guard isLive else { return }
+    bar.withLock { bar in
+      guard bar != text else { return }
+      bar = text
+      send("\r\u{1B}[K" + text)
+    }
+  }
+
+  private func send(_ text: String) {
+    FileHandle.standardError.write(Data(text.utf8))
+  }
+}
