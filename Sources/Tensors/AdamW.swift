@@ -1,0 +1,76 @@
+import Glibc
+import Kernels
+
+/// AdamW (Loshchilov and Hutter), as torch.optim.AdamW computes it, with clipping by global norm.
+public final class AdamW {
+  public struct Settings: Sendable, Equatable, Codable {
+    public var beta1: Float
+    public var beta2: Float
+    public var epsilon: Float
+    public var weightDecay: Float
+    /// The largest norm of all gradients together; nil or 0 does not clip.
+    public var clipNorm: Float?
+
+    public init(
+      beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8, weightDecay: Float = 0.01,
+      clipNorm: Float? = nil
+    ) {
+      self.beta1 = beta1
+      self.beta2 = beta2
+      self.epsilon = epsilon
+      self.weightDecay = weightDecay
+      self.clipNorm = clipNorm
+    }
+  }
+
+  public let settings: Settings
+  public let parameters: [Parameter]
+  /// Steps taken.
+  public var steps = 0
+  /// The first and second moments, a pair for every parameter, in order.
+  public let moments: [(first: Buffer, second: Buffer)]
+
+  /// An optimizer of the trainable ones among `parameters`.
+  public init(_ parameters: [Parameter], _ settings: Settings) {
+    self.settings = settings
+    self.parameters = parameters.filter(\.trainable)
+    moments = self.parameters.map { (Buffer(zeros: $0.count), Buffer(zeros: $0.count)) }
+  }
+
+  /// The norm of all gradients together.
+  public func gradientNorm() -> Float {
+    var total = 0.0
+    for parameter in parameters {
+      if let gradient = parameter.gradient {
+        total += sumOfSquares(gradient.pointer, parameter.count)
+      }
+    }
+    return Float(total.squareRoot())
+  }
+
+  /// Changes every parameter by its gradient and clears the gradients. Returns the gradients' norm
+  /// before clipping.
+  @discardableResult
+  public func step(learningRate: Float) -> Float {
+    steps += 1
+    let norm = gradientNorm()
+    var scale: Float = 1
+    if let clip = settings.clipNorm, clip > 0, norm > clip { scale = clip / (norm + 1e-6) }
+    let numbers = AdamStep(
+      learningRate: learningRate, beta1: settings.beta1, beta2: settings.beta2,
+      epsilon: settings.epsilon, weightDecay: settings.weightDecay,
+      correction1: Float(1 - pow(Double(settings.beta1), Double(steps))),
+      correction2: Float(1 - pow(Double(settings.beta2), Double(steps))),
+      gradientScale: scale)
+    for (parameter, moment) in zip(parameters, moments) {
+      guard let values = parameter.mutableValues, let gradient = parameter.gradient else {
+        continue
+      }
+      adamW(
+        values, gradient: gradient.pointer, first: moment.first.pointer,
+        second: moment.second.pointer, parameter.count, numbers)
+      parameter.clearGradient()
+    }
+    return norm
+  }
+}

@@ -1,0 +1,98 @@
+import Kernels
+
+/// A named weight: float32 in memory of its own, or as it lies in a mapped checkpoint (float32,
+/// bfloat16 or float16), which stays on disk until it is touched and is widened panel by panel.
+public final class Parameter {
+  public let name: String
+  public let shape: [Int]
+  /// Whether `Tape.backward` gathers a gradient and the optimizer changes the values.
+  public private(set) var trainable = false
+  /// The gradient, summed over backward passes until `clearGradient`.
+  public private(set) var gradient: Buffer?
+
+  private enum Storage {
+    case owned(Buffer)
+    case mapped(UnsafeRawPointer, ElementType, owner: AnyObject)
+  }
+  private var storage: Storage
+  private var widened: Buffer?
+
+  /// A parameter over memory that `owner` keeps alive.
+  public init(
+    _ name: String, shape: [Int], mapped pointer: UnsafeRawPointer, type: ElementType,
+    owner: AnyObject
+  ) {
+    self.name = name
+    self.shape = shape
+    storage = .mapped(pointer, type, owner: owner)
+  }
+
+  public init(_ name: String, shape: [Int], values: [Float], trainable: Bool = false) {
+    precondition(values.count == shape.reduce(1, *), "\(name): \(values.count) for \(shape)")
+    self.name = name
+    self.shape = shape
+    self.trainable = trainable
+    storage = .owned(Buffer(values))
+  }
+
+  public var count: Int { shape.reduce(1, *) }
+  public var columns: Int { shape.dropFirst().reduce(1, *) }
+
+  /// The weight as a matrix: the first axis are its rows, all others its columns.
+  public var view: MatrixView {
+    switch storage {
+    case .owned(let buffer):
+      MatrixView(
+        UnsafeRawPointer(buffer.pointer), type: .float32, rows: shape.first ?? 1, columns: columns)
+    case .mapped(let pointer, let type, _):
+      MatrixView(pointer, type: type, rows: shape.first ?? 1, columns: columns)
+    }
+  }
+
+  /// The numbers as float32; a narrow weight is widened once and kept, so ask only for small ones.
+  public var floats: UnsafePointer<Float> {
+    if let floats = view.floats { return floats }
+    if let widened { return UnsafePointer(widened.pointer) }
+    let buffer = widenedCopy()
+    widened = buffer
+    return UnsafePointer(buffer.pointer)
+  }
+
+  /// The numbers to change in place; nil while the weight lies in a mapped checkpoint.
+  public var mutableValues: UnsafeMutablePointer<Float>? {
+    if case .owned(let buffer) = storage { buffer.pointer } else { nil }
+  }
+
+  public var array: [Float] { widenedCopy().array }
+
+  private func widenedCopy() -> Buffer {
+    let buffer = Buffer(count: count)
+    let view = view
+    widen(view.pointer, view.type, count, to: buffer.pointer)
+    return buffer
+  }
+
+  /// Copies the weight to float32 memory of its own and lets it learn.
+  public func train() {
+    if case .mapped = storage { storage = .owned(widenedCopy()) }
+    widened = nil
+    trainable = true
+  }
+
+  /// Stops learning; the values stay as they are.
+  public func freeze() {
+    trainable = false
+    gradient = nil
+  }
+
+  /// Where backward steps add; nil for a frozen parameter.
+  public func gradientSum() -> UnsafeMutablePointer<Float>? {
+    guard trainable else { return nil }
+    if let gradient { return gradient.pointer }
+    let fresh = Buffer(zeros: count)
+    gradient = fresh
+    return fresh.pointer
+  }
+
+  public func clearGradient() { gradient = nil }
+}
