@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Checks what this project saves against the libraries that will load it.
+
+    # A checkpoint loads in transformers with no missing and no unexpected key:
+    python Tests/Goldens/check_exports.py checkpoint runs/tiny/model
+    # … and gives these logits (`logits` [n, V], made by the caller, beside the inputs):
+    python Tests/Goldens/check_exports.py checkpoint runs/tiny/model --expected logits.safetensors
+    # An adapter loads in PEFT onto its base, every tensor of it used, and gives these logits:
+    python Tests/Goldens/check_exports.py adapter runs/tiny/adapter --base STUDENT --expected logits.safetensors
+    # Without --expected, a random prompt (with an image) is run and the logits' statistics printed.
+
+The file of --expected is a safetensors file with `input_ids` int32 [n], `logits` [n, V] or [rows, V]
+with `rows` int32, and where there are images `image_grid` int32 [I, 3] and `pixel_values`
+[patches, C T P P]. Exit 0: everything holds. 1: something does not, said on standard error.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from transformers import Qwen2VLForConditionalGeneration
+
+
+def refuse(message):
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def load_checkpoint(directory):
+    """The model in float32; refuses missing, unexpected and misshapen tensors."""
+    model, report = Qwen2VLForConditionalGeneration.from_pretrained(
+        directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+    wrong = {kind: sorted(map(str, names)) for kind, names in report.items() if names}
+    if wrong:
+        refuse(f"{directory}: transformers reports {json.dumps(wrong)[:2000]}")
+    return model.eval()
+
+
+def load_adapter(directory, model):
+    """The model with the adapter; refuses tensors that PEFT would drop or invent."""
+    import peft
+
+    settings = peft.PeftConfig.from_pretrained(directory)
+    wrapped = peft.get_peft_model(model, settings)
+    with safe_open(pathlib.Path(directory) / "adapter_model.safetensors", framework="pt") as file:
+        stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    wanted = {
+        name.replace(".default.", "."): tuple(parameter.shape)
+        for name, parameter in wrapped.named_parameters() if "lora_" in name
+    }
+    if stored != wanted:
+        missing, extra = sorted(set(wanted) - set(stored)), sorted(set(stored) - set(wanted))
+        shapes = [name for name in wanted if name in stored and wanted[name] != stored[name]]
+        refuse(f"{directory}: missing {missing[:5]}, unexpected {extra[:5]}, other shape {shapes[:5]}")
+    result = peft.set_peft_model_state_dict(
+        wrapped, load_file(pathlib.Path(directory) / "adapter_model.safetensors"))
+    if result.unexpected_keys or any("lora_" in name for name in result.missing_keys):
+        refuse(f"{directory}: PEFT reports {result}")
+    return wrapped.eval(), len(stored)
+
+
+def random_inputs(config):
+    """A short prompt around one image of 2 x 2 merged tokens, from a fixed seed."""
+    torch.manual_seed(0)
+    words = torch.randint(0, min(config.text_config.vocab_size, config.vision_start_token_id), (8,))
+    words = words[words != config.image_token_id]
+    image = [config.vision_start_token_id] + [config.image_token_id] * 4 + [config.vision_end_token_id]
+    vision = config.vision_config
+    side = 2 * vision.spatial_merge_size
+    width = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
+    return {
+        "input_ids": torch.cat([torch.tensor(image), words]).int(),
+        "image_grid": torch.tensor([[1, side, side]]), "pixel_values": torch.randn(side * side, width),
+    }
+
+
+def run(model, config, inputs):
+    ids = inputs["input_ids"].long()[None]
+    arguments = {"input_ids": ids, "use_cache": False}
+    if inputs.get("image_grid") is not None and inputs["image_grid"].numel():
+        arguments |= {
+            "image_grid_thw": inputs["image_grid"].long(), "pixel_values": inputs["pixel_values"].float(),
+            "mm_token_type_ids": (ids == config.image_token_id).int(),
+        }
+    with torch.no_grad():
+        return model(**arguments).logits[0]
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["checkpoint", "adapter"])
+    parser.add_argument("directory", type=pathlib.Path)
+    parser.add_argument("--base", type=pathlib.Path, help="the checkpoint under the adapter")
+    parser.add_argument("--expected", type=pathlib.Path, help="inputs and logits, safetensors")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="of the largest logit")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.kind == "adapter" and options.base is None:
+        refuse("an adapter needs --base")
+    base = options.base if options.kind == "adapter" else options.directory
+    model = load_checkpoint(base)
+    config = model.config
+    report = {"parameters": sum(p.numel() for p in model.parameters())}
+    if options.kind == "adapter":
+        model, report["adapter_tensors"] = load_adapter(options.directory, model)
+    inputs = load_file(options.expected) if options.expected else random_inputs(config)
+    logits = run(model, config, inputs)
+    if not bool(torch.isfinite(logits).all()):
+        refuse("logits are not finite")
+    report["largest_logit"] = logits.abs().max().item()
+    if "logits" in inputs:
+        if "rows" in inputs:
+            logits = logits[inputs["rows"].long()]
+        if logits.shape != inputs["logits"].shape:
+            refuse(f"logits: expected {list(inputs['logits'].shape)}, found {list(logits.shape)}")
+        worst = ((logits - inputs["logits"]).abs().max() / logits.abs().max()).item()
+        report["relative_difference"] = worst
+        if not worst <= options.tolerance:
+            refuse(f"logits differ by {worst:.2e} of the largest; expected at most {options.tolerance}")
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
