@@ -77,7 +77,7 @@ let package = Package(
     }
     + [
       .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
-      .testTarget(name: "TensorsTests", dependencies: ["Tensors"]),
+      .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Kernels"]),
       .testTarget(
         name: "ArtifactsTests", dependencies: ["Artifacts"]),
       .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
