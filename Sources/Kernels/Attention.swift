@@ -158,3 +158,47 @@ public func attentionBackward(
     }
   }
 }
+
+/// The keys and values that one sequence has so far, [length, keyValueHeads · size] each.
+public struct CachedKeys: @unchecked Sendable {
+  public var keys: UnsafePointer<Float>
+  public var values: UnsafePointer<Float>
+  public var length: Int
+
+  public init(keys: UnsafePointer<Float>, values: UnsafePointer<Float>, length: Int) {
+    self.keys = keys
+    self.values = values
+    self.length = length
+  }
+}
+
+/// Attention of one new row for each sequence over that sequence's cache, the row's own key and
+/// value included. q and out are [sequences, heads · size].
+public func cachedAttention(
+  q: UnsafePointer<Float>, caches: [CachedKeys], heads: AttentionHeads,
+  into out: UnsafeMutablePointer<Float>
+) {
+  let stride = heads.keyValueHeads * heads.size
+  parallelFor(caches.count * heads.keyValueHeads, grain: 4) { range in
+    for task in range {
+      let cache = caches[task / heads.keyValueHeads]
+      let keyOffset = task % heads.keyValueHeads * heads.size
+      let offset =
+        task / heads.keyValueHeads * heads.heads * heads.size + keyOffset * heads.group
+      let buffer = Buffer(count: heads.group * cache.length)
+      let scores = buffer.pointer
+      gemmSerial(
+        heads.group, cache.length, heads.size, alpha: heads.scale, a: q + offset, lda: heads.size,
+        b: cache.keys + keyOffset, ldb: stride, transposeB: true, c: scores, ldc: cache.length)
+      for head in 0..<heads.group {
+        let row = scores + head * cache.length
+        let total = exponentiate(row, minus: maximum(row, cache.length), cache.length)
+        for j in 0..<cache.length { row[j] /= total }
+      }
+      gemmSerial(
+        heads.group, heads.size, cache.length, a: scores, lda: cache.length,
+        b: cache.values + keyOffset, ldb: stride, c: out + offset, ldc: heads.size)
+      withExtendedLifetime(buffer) {}
+    }
+  }
+}
