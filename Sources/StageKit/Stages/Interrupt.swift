@@ -1,3 +1,4 @@
+import Failures
 import Foundation
 import Synchronization
 
@@ -14,7 +15,7 @@ enum Interrupt {
     for number in [SIGINT, SIGTERM] {
       signal(number) { _ in
         if Interrupt.received.exchange(true, ordering: .relaxed) {
-          _exit(ExitCodes.interrupted)
+          _exit(ExitCode.interrupted.rawValue)
         }
       }
     }

@@ -32,6 +32,7 @@ public final class Stage: Sendable {
     let cores = ProcessInfo.processInfo.activeProcessorCount
     threads = options.threads ?? (preset.run.threads > 0 ? preset.run.threads : cores)
     limit = options.limit
+    Parallelism.threads = threads
     isQuiet = options.quiet
     log = Logger(label: name) { label in
       StageLogHandler(

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Failures
-import Foundation
 
 /// A stage program. It states its arguments and `run(stage:)`; its `main.swift` calls `main()`.
 public protocol StageCommand: ParsableCommand {
@@ -41,58 +40,31 @@ extension StageCommand {
 
   /// Parses the command line, runs the stage and ends the process with its exit code.
   public static func main() {
-    Self.main(nil)
+    Program.run(Self.self, name: name, arguments: nil)
   }
 
   /// As `main()`, on given arguments.
   public static func main(_ arguments: [String]?) {
-    var command: any ParsableCommand
-    do {
-      command = try parseAsRoot(arguments)
-    } catch {
-      endAfterParsing(error)
-    }
-    do {
-      try command.run()
-    } catch let failure as Failure {
-      end(failure)
-    } catch  where exitCode(for: error).isSuccess || error is ValidationError {
-      // `--help` and `--version` arrive here too.
-      endAfterParsing(error)
-    } catch let error as NSError where error.domain == NSCocoaErrorDomain {
-      end(
-        Failure(
-          .ioFailed, error.localizedDescription,
-          at: error.userInfo[NSFilePathErrorKey] as? String ?? name,
-          advice: "Check the path, the rights and the free space."))
-    } catch {
-      end(
-        Failure(
-          .software, "\(error)", at: name,
-          advice: "This is a bug of the program; please report it with the command line."))
-    }
-    Foundation.exit(ExitCodes.done)
-  }
-
-  private static func endAfterParsing(_ error: any Error) -> Never {
-    if let failure = error as? Failure { end(failure) }
-    if exitCode(for: error).isSuccess {
-      print(fullMessage(for: error))
-      Foundation.exit(ExitCodes.done)
-    }
-    var text = message(for: error)
-    while text.hasSuffix(".") { text.removeLast() }
-    end(Failure(.usage, text, advice: "Try \(name) --help."))
-  }
-
-  private static func end(_ failure: Failure) -> Never {
-    Terminal.shared.write("error: \(failure)")
-    Foundation.exit(failure.code.rawValue)
+    Program.run(Self.self, name: name, arguments: arguments)
   }
 }
 
-/// Spelled out, as ArgumentParser has an `ExitCode` of its own.
-enum ExitCodes {
-  static let done = Failures.ExitCode.done.rawValue
-  static let interrupted = Failures.ExitCode.interrupted.rawValue
+/// A program of several stages: `vlsi-synthesize data`, `vlsi-synthesize checkpoint`.
+public protocol StageGroup: ParsableCommand {
+  static var name: String { get }
+  static var abstract: String { get }
+  /// Stages whose `name` is the word after the program's.
+  static var stages: [any ParsableCommand.Type] { get }
+}
+
+extension StageGroup {
+  public static var configuration: CommandConfiguration {
+    CommandConfiguration(
+      commandName: name, abstract: abstract, version: Stage.version, subcommands: stages)
+  }
+
+  /// Parses the command line, runs the stage that it names and ends the process.
+  public static func main() {
+    Program.run(Self.self, name: name, arguments: nil)
+  }
 }

@@ -1,0 +1,48 @@
+import ArgumentParser
+import Failures
+import Foundation
+
+/// The one place where errors become a message on standard error and an exit code.
+enum Program {
+  static func run<Command: ParsableCommand>(
+    _ type: Command.Type, name: String, arguments: [String]?
+  ) -> Never {
+    do {
+      var command = try Command.parseAsRoot(arguments)
+      do {
+        try command.run()
+      } catch let failure as Failure {
+        end(failure)
+      } catch  where Command.exitCode(for: error).isSuccess || error is ValidationError {
+        // `--help` and `--version` arrive here too.
+        throw error
+      } catch let error as NSError where error.domain == NSCocoaErrorDomain {
+        end(
+          Failure(
+            .ioFailed, error.localizedDescription,
+            at: error.userInfo[NSFilePathErrorKey] as? String ?? name,
+            advice: "Check the path, the rights and the free space."))
+      } catch {
+        end(
+          Failure(
+            .software, "\(error)", at: name,
+            advice: "This is a bug of the program; please report it with the command line."))
+      }
+    } catch {
+      if let failure = error as? Failure { end(failure) }
+      if Command.exitCode(for: error).isSuccess {
+        print(Command.fullMessage(for: error))
+        exit(Failures.ExitCode.done.rawValue)
+      }
+      var text = Command.message(for: error)
+      while text.hasSuffix(".") { text.removeLast() }
+      end(Failure(.usage, text, advice: "Try \(name) --help."))
+    }
+    exit(Failures.ExitCode.done.rawValue)
+  }
+
+  private static func end(_ failure: Failure) -> Never {
+    Terminal.shared.write("error: \(failure)")
+    exit(failure.code.rawValue)
+  }
+}
