@@ -15,8 +15,8 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   ("Tensors", ["Kernels"], true),
   ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], false),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
-  ("Tokenization", ["Failures"], false),
-  ("Imaging", ["Failures", "CTurboJPEG", "CPNG", "CWebP"], false),
+  ("Tokenization", ["Failures", "CXXHash"], false),
+  ("Imaging", ["Failures", "CTurboJPEG", "CPNG", "CWebP", "CXXHash"], false),
   ("Qwen2VL", ["Failures", "Kernels", "Tensors", "Checkpoints", "Tokenization", "Imaging"], false),
   ("Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], false),
   (

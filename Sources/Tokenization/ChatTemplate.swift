@@ -1,0 +1,235 @@
+import Failures
+
+/// One turn of a conversation.
+public struct Turn: Sendable, Equatable {
+  public enum Role: String, Sendable {
+    case system, user, assistant
+  }
+
+  public enum Part: Sendable, Equatable {
+    case text(String)
+    /// The next image of the conversation.
+    case image
+  }
+
+  public var role: Role
+  public var content: [Part]
+
+  public init(role: Role, content: [Part]) {
+    self.role = role
+    self.content = content
+  }
+
+  public init(role: Role, _ text: String) {
+    self.init(role: role, content: [.text(text)])
+  }
+
+  /// The texts of the turn, without its images.
+  public var text: String {
+    content.map { if case .text(let text) = $0 { text } else { "" } }.joined()
+  }
+
+  public var imageCount: Int {
+    content.count { $0 == .image }
+  }
+}
+
+/// A conversation as token ids, n of them.
+public struct Rendered: Sendable, Equatable {
+  public var ids: [Int32] = []
+  /// 1 where the token is a target: an assistant's text and its closing `<|im_end|>`. [n]
+  public var supervised: [UInt8] = []
+  /// 0 in the shared prefix, q in the q-th question; empty for an ordinary conversation.
+  public var segments: [Int32] = []
+  /// For each image, where its run of `<|image_pad|>` tokens starts.
+  public var imageStarts: [Int] = []
+
+  public init() {}
+}
+
+/// Qwen2-VL's chat template (ChatML), as the checkpoint's `chat_template` renders it:
+///
+///     <|im_start|>system
+///     You are a helpful assistant.<|im_end|>
+///     <|im_start|>user
+///     <|vision_start|><|image_pad|>…<|vision_end|>Question<|im_end|>
+///     <|im_start|>assistant
+///     Answer<|im_end|>
+public struct ChatTemplate: Sendable {
+  /// The system turn of a conversation that brings none.
+  public static let defaultSystem = "You are a helpful assistant."
+
+  /// The tokens that give a conversation its form. Text that spells one of them would forge it.
+  public static let controlTokens = [
+    "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
+    "<|image_pad|>", "<|video_pad|>", "<|endoftext|>",
+  ]
+
+  let tokenizer: Tokenizer
+  let start: Int32
+  public let end: Int32
+  let visionStart: Int32
+  let visionEnd: Int32
+  public let imagePad: Int32
+  private let controls: Set<Int32>
+  private let newline: [Int32]
+
+  /// - Throws: `Failure(.badData)` where the tokenizer lacks a token that the template needs.
+  public init(tokenizer: Tokenizer) throws {
+    func id(_ token: String) throws -> Int32 {
+      guard let id = tokenizer.id(ofToken: token) else {
+        throw Failure(
+          .badData, "the tokenizer has no \(token)", at: "tokenizer.json",
+          expected: "the tokenizer of a Qwen2-VL checkpoint")
+      }
+      return id
+    }
+    self.tokenizer = tokenizer
+    start = try id("<|im_start|>")
+    end = try id("<|im_end|>")
+    visionStart = try id("<|vision_start|>")
+    visionEnd = try id("<|vision_end|>")
+    imagePad = try id("<|image_pad|>")
+    controls = Set(ChatTemplate.controlTokens.compactMap { tokenizer.id(ofToken: $0) })
+    newline = tokenizer.encode("\n")
+  }
+
+  /// The first control token that a text spells, if any.
+  public static func controlToken(in text: String) -> String? {
+    guard text.utf8.contains(UInt8(ascii: "<")) else { return nil }
+    return controlTokens.first { text.contains($0) }
+  }
+
+  /// Renders a conversation.
+  ///
+  /// - Parameters:
+  ///   - turns: in order; a system turn, if any, first.
+  ///   - imageTokenCounts: visual tokens of each image, in the order of the images' parts.
+  ///   - independentQuestions: each question with its answer becomes a segment of its own behind
+  ///     the shared prefix (system turn, user header, images): see `Rendered.segments`. The line
+  ///     break behind an answer is left out there, for nothing follows it.
+  ///   - generationPrompt: end with the header of an assistant turn, to be continued.
+  /// - Throws: `Failure(.badData)` where images and counts do not match, text spells a control
+  ///   token, or, for independent questions, the turns are not question and answer by turns.
+  public func render(
+    _ turns: [Turn], imageTokenCounts: [Int], independentQuestions: Bool = false,
+    generationPrompt: Bool = false
+  ) throws -> Rendered {
+    let images = turns.reduce(0) { $0 + $1.imageCount }
+    guard images == imageTokenCounts.count else {
+      throw Failure(
+        .badData, "images and their places do not match", expected: "\(imageTokenCounts.count)",
+        found: "\(images)")
+    }
+    for turn in turns {
+      if let token = ChatTemplate.controlToken(in: turn.text) {
+        throw Failure(.badData, "the text of a turn contains the control token \(token)")
+      }
+    }
+    var writer = Writer(template: self, counts: imageTokenCounts)
+    if turns.first?.role != .system {
+      writer.turn(Turn(role: .system, ChatTemplate.defaultSystem))
+    }
+    if independentQuestions {
+      try writer.questions(turns)
+    } else {
+      for turn in turns { writer.turn(turn) }
+      if generationPrompt { writer.header(.assistant) }
+    }
+    return writer.result
+  }
+
+  /// Renders by static call, for callers that hold no template.
+  public static func render(
+    _ turns: [Turn], imageTokenCounts: [Int], tokenizer: Tokenizer,
+    independentQuestions: Bool = false, generationPrompt: Bool = false
+  ) throws -> Rendered {
+    try ChatTemplate(tokenizer: tokenizer).render(
+      turns, imageTokenCounts: imageTokenCounts, independentQuestions: independentQuestions,
+      generationPrompt: generationPrompt)
+  }
+
+  /// Puts ids, targets and segments down side by side.
+  private struct Writer {
+    let template: ChatTemplate
+    let counts: [Int]
+    var result = Rendered()
+    var nextImage = 0
+    var segment: Int32?
+
+    mutating func put(_ ids: [Int32], target: Bool = false) {
+      result.ids.append(contentsOf: ids)
+      result.supervised.append(contentsOf: repeatElement(target ? 1 : 0, count: ids.count))
+      if let segment {
+        result.segments.append(contentsOf: repeatElement(segment, count: ids.count))
+      }
+    }
+
+    mutating func text(_ text: String, target: Bool = false) {
+      if !text.isEmpty { put(template.tokenizer.encode(text), target: target) }
+    }
+
+    mutating func image() {
+      let count = counts[nextImage]
+      nextImage += 1
+      put([template.visionStart])
+      result.imageStarts.append(result.ids.count)
+      put(Array(repeating: template.imagePad, count: count))
+      put([template.visionEnd])
+    }
+
+    mutating func header(_ role: Turn.Role) {
+      put([template.start])
+      text(role.rawValue + "\n")
+    }
+
+    mutating func turn(_ turn: Turn) {
+      put([template.start])
+      // The header is encoded together with the text behind it, as the reference encodes the
+      // whole; but before an answer it stands alone, because a model generates from there.
+      var pending = turn.role.rawValue + "\n"
+      let target = turn.role == .assistant
+      if target {
+        text(pending)
+        pending = ""
+      }
+      for part in turn.content {
+        switch part {
+        case .text(let more): pending += more
+        case .image:
+          text(pending, target: target)
+          pending = ""
+          image()
+        }
+      }
+      text(pending, target: target)
+      put([template.end], target: target)
+      put(template.newline)
+    }
+
+    mutating func questions(_ turns: [Turn]) throws {
+      let spoken = turns.first?.role == .system ? Array(turns.dropFirst()) : turns
+      guard !spoken.isEmpty, spoken.count % 2 == 0,
+        spoken.indices.allSatisfy({ spoken[$0].role == ($0 % 2 == 0 ? .user : .assistant) })
+      else {
+        throw Failure(
+          .badData, "independent questions need user and assistant by turns",
+          found: spoken.map(\.role.rawValue).joined(separator: ", "))
+      }
+      result.segments = Array(repeating: 0, count: result.ids.count)
+      segment = 0
+      if let system = turns.first, system.role == .system { turn(Turn(role: .system, system.text)) }
+      header(.user)
+      for _ in counts { image() }
+      for index in stride(from: 0, to: spoken.count, by: 2) {
+        segment = Int32(index / 2 + 1)
+        text(spoken[index].text)
+        put([template.end])
+        put(template.newline)
+        header(.assistant)
+        text(spoken[index + 1].text, target: true)
+        put([template.end], target: true)
+      }
+    }
+  }
+}

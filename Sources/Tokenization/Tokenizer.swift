@@ -1,0 +1,209 @@
+import CXXHash
+import Failures
+import Synchronization
+
+/// What merging needs to know: the ids of single bytes, the merges, the whole words.
+struct BytePairModel: Sendable {
+  /// The id of each byte, -1 where the vocabulary lacks it.
+  var byteIDs: [Int32]
+  var merges: MergeTable
+  var words: ByteTable
+  var ignoresMerges: Bool
+}
+
+/// Byte-level BPE as Qwen2-VL's checkpoints bring it in tokenizer.json.
+///
+/// Gives the ids of Hugging Face's `tokenizers` library for the same file: added tokens are found
+/// in the raw text first, leftmost and longest; what lies between is normalised (NFC), split by
+/// Qwen2's pattern and merged by rank. A byte that the vocabulary lacks is dropped, as there.
+///
+/// Safe to use from several threads at once.
+public final class Tokenizer: Sendable {
+  /// One more than the highest id. A model's head may have more rows.
+  public let vocabularySize: Int
+  /// XXH3-128 over the content that decides ids (words, merges, added tokens), independent of how
+  /// the file is formatted: equal for a teacher and a student that share a tokenizer.
+  public let fingerprint: String
+
+  private let model: BytePairModel
+  private let tokens: [[UInt8]?]
+  private let specials: Set<Int32>
+  private let ids: ByteTable
+  private let rawTokens: AddedTokenFinder
+  private let rawTokensNotSpecial: AddedTokenFinder
+  private let normalizedTokens: AddedTokenFinder
+  private let normalizedTokensNotSpecial: AddedTokenFinder
+  private let normalizesNFC: Bool
+  /// Scratch memory and word caches that no call is using at the moment.
+  private let idle = Mutex<[BytePairMerger]>([])
+
+  /// Reads `tokenizer.json` in a model's folder.
+  ///
+  /// - Throws: `Failure`, 66 where the file is missing, 65 where it is not a byte-level BPE with
+  ///   Qwen2's pre-tokenizer or contradicts itself.
+  public convenience init(directory: String) throws {
+    try self.init(file: TokenizerFile(path: directory + "/tokenizer.json"))
+  }
+
+  init(file: TokenizerFile) throws {
+    var tokens: [[UInt8]?] = []
+    var words = ByteTable(capacity: file.vocabulary.count)
+    var digest = Digest()
+    func keep(_ bytes: [UInt8], _ id: Int32) {
+      while tokens.count <= Int(id) { tokens.append(nil) }
+      tokens[Int(id)] = bytes
+    }
+    for (word, id) in file.vocabulary {
+      let bytes = ByteAlphabet.bytes(of: word) ?? Array(word.utf8)
+      if words.value(of: bytes) == nil { words.insert(bytes, id) }
+      keep(bytes, id)
+    }
+    var merges = MergeTable(capacity: file.merges.count)
+    for (rank, merge) in file.merges.enumerated() {
+      let left = ByteAlphabet.bytes(of: merge.left) ?? Array(merge.left.utf8)
+      let right = ByteAlphabet.bytes(of: merge.right) ?? Array(merge.right.utf8)
+      guard let leftID = words.value(of: left), let rightID = words.value(of: right),
+        let merged = words.value(of: left + right)
+      else {
+        throw Failure(
+          .badData, "merge \(rank) has a part that is not in the vocabulary", at: file.place,
+          found: "\"\(merge.left)\" and \"\(merge.right)\"")
+      }
+      merges.set(leftID, rightID, rank: UInt32(rank), merged: merged)
+      digest.add(leftID)
+      digest.add(rightID)
+    }
+    model = BytePairModel(
+      byteIDs: (0..<256).map { words.value(of: [UInt8($0)]) ?? -1 }, merges: merges, words: words,
+      ignoresMerges: file.ignoresMerges)
+    var names = ByteTable(capacity: file.added.count + file.vocabulary.count)
+    for token in file.added {
+      let bytes = Array(token.content.utf8)
+      keep(bytes, token.id)
+      if names.value(of: bytes) == nil { names.insert(bytes, token.id) }
+      digest.add(token.isSpecial ? 1 : 0)
+      digest.add(token.isNormalized ? 1 : 0)
+      digest.add(token.id)
+    }
+    for (word, id) in file.vocabulary {
+      let bytes = ByteAlphabet.bytes(of: word) ?? Array(word.utf8)
+      if names.value(of: bytes) == nil { names.insert(bytes, id) }
+    }
+    ids = names
+    for (id, token) in tokens.enumerated() {
+      digest.add(Int32(id))
+      digest.add(Int32(token?.count ?? -1))
+      digest.add(token ?? [])
+    }
+    digest.add(file.normalizesNFC ? 1 : 0)
+    digest.add(file.ignoresMerges ? 1 : 0)
+    fingerprint = digest.hexadecimal
+    vocabularySize = tokens.count
+    self.tokens = tokens
+    specials = Set(file.added.filter(\.isSpecial).map(\.id))
+    normalizesNFC = file.normalizesNFC
+    func finder(normalized: Bool, special: Bool) -> AddedTokenFinder {
+      AddedTokenFinder(
+        file.added.filter { $0.isNormalized == normalized && (special || !$0.isSpecial) }
+          .map {
+            (normalized && file.normalizesNFC ? Normalization.nfc($0.content) : $0.content, $0.id)
+          })
+    }
+    rawTokens = finder(normalized: false, special: true)
+    rawTokensNotSpecial = finder(normalized: false, special: false)
+    normalizedTokens = finder(normalized: true, special: true)
+    normalizedTokensNotSpecial = finder(normalized: true, special: false)
+  }
+
+  /// The token ids of a text.
+  ///
+  /// - Parameter allowSpecial: whether control tokens such as `<|im_end|>` written in the text
+  ///   become their ids; else they are split like any other text.
+  public func encode(_ text: String, allowSpecial: Bool = true) -> [Int32] {
+    var merger = idle.withLock { $0.popLast() } ?? BytePairMerger()
+    var result: [Int32] = []
+    var text = text
+    let raw = allowSpecial ? rawTokens : rawTokensNotSpecial
+    let normalized = allowSpecial ? normalizedTokens : normalizedTokensNotSpecial
+    text.withUTF8 { bytes in
+      result.reserveCapacity(bytes.count / 3 + 4)
+      raw.split(bytes) { piece, id in
+        if let id { return result.append(id) }
+        if !normalizesNFC || Normalization.isInert(piece) {
+          return encodeNormalized(piece, normalized, &merger, &result)
+        }
+        var composed = Normalization.nfc(String(decoding: piece, as: UTF8.self))
+        composed.withUTF8 { encodeNormalized($0, normalized, &merger, &result) }
+      }
+    }
+    idle.withLock { $0.append(merger) }
+    return result
+  }
+
+  private func encodeNormalized(
+    _ text: UnsafeBufferPointer<UInt8>, _ finder: AddedTokenFinder, _ merger: inout BytePairMerger,
+    _ result: inout [Int32]
+  ) {
+    finder.split(text) { piece, id in
+      if let id { return result.append(id) }
+      let words = PreTokenizer(text: piece)
+      var start = 0
+      while start < piece.count {
+        let end = words.end(from: start)
+        merger.append(UnsafeBufferPointer(rebasing: piece[start..<end]), model, to: &result)
+        start = end
+      }
+    }
+  }
+
+  /// The text of token ids; bytes that are not UTF-8 become U+FFFD, ids of no token nothing.
+  public func decode(_ ids: [Int32], skipSpecialTokens: Bool = false) -> String {
+    var bytes: [UInt8] = []
+    for id in ids where !(skipSpecialTokens && specials.contains(id)) {
+      bytes.append(contentsOf: self.bytes(of: id))
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The bytes of one token, for writing text as it is generated: a token may end within a
+  /// character. Empty for an id of no token.
+  public func bytes(of id: Int32) -> [UInt8] {
+    tokens.indices.contains(Int(id)) ? tokens[Int(id)] ?? [] : []
+  }
+
+  /// Whether an id is a control token, such as `<|im_end|>`.
+  public func isSpecial(_ id: Int32) -> Bool {
+    specials.contains(id)
+  }
+
+  /// The id of the token that stands for exactly this text, added tokens first.
+  public func id(ofToken token: String) -> Int32? {
+    ids.value(of: Array(token.utf8))
+  }
+
+  /// The bytes that no token of the vocabulary can express; `encode` drops them.
+  public var missingBytes: [UInt8] {
+    model.byteIDs.indices.filter { model.byteIDs[$0] < 0 }.map { UInt8($0) }
+  }
+}
+
+/// A digest over numbers and bytes.
+private struct Digest {
+  private var bytes: [UInt8] = []
+
+  mutating func add(_ value: Int32) {
+    withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+  }
+
+  mutating func add(_ value: [UInt8]) {
+    bytes.append(contentsOf: value)
+  }
+
+  var hexadecimal: String {
+    let hash = bytes.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
+    return [hash.high64, hash.low64].map { half in
+      let digits = String(half, radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }.joined()
+  }
+}
