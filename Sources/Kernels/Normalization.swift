@@ -27,9 +27,13 @@ public func rmsNormBackward(
         let source = x + r * columns, d = outGradient + r * columns
         let target = xGradient + r * columns
         let scale = inverse[r]
-        var projection: Float = 0
-        for j in 0..<columns { projection += d[j] * weight[j] * source[j] }
-        projection *= scale * scale * scale / Float(columns)
+        var lanes = Lanes(repeating: 0)
+        eights(0..<columns) {
+          lanes += load(d + $0) * load(weight + $0) * load(source + $0)
+        } _: {
+          lanes += load(d, only: $0) * load(weight, only: $0) * load(source, only: $0)
+        }
+        let projection = lanes.sum() * scale * scale * scale / Float(columns)
         for j in 0..<columns {
           target[j] += d[j] * weight[j] * scale - source[j] * projection
         }
@@ -57,12 +61,22 @@ public func layerNorm(
   parallelFor(rows, grain: max(1, (1 << 14) / columns)) { range in
     for r in range {
       let source = x + r * columns, target = y + r * columns
-      var total: Float = 0
-      for j in 0..<columns { total += source[j] }
-      let center = total / Float(columns)
-      var squares: Float = 0
-      for j in 0..<columns { squares += (source[j] - center) * (source[j] - center) }
-      let scale = 1 / (squares / Float(columns) + epsilon).squareRoot()
+      var total = Lanes(repeating: 0)
+      eights(0..<columns) {
+        total += load(source + $0)
+      } _: {
+        total += load(source, only: $0)
+      }
+      let center = total.sum() / Float(columns)
+      var squares = Lanes(repeating: 0)
+      var rest: Float = 0
+      eights(0..<columns) {
+        let distance = load(source + $0) - center
+        squares += distance * distance
+      } _: {
+        for j in $0 { rest += (source[j] - center) * (source[j] - center) }
+      }
+      let scale = 1 / ((squares.sum() + rest) / Float(columns) + epsilon).squareRoot()
       mean[r] = center
       inverse[r] = scale
       for j in 0..<columns { target[j] = (source[j] - center) * scale * weight[j] + bias[j] }
@@ -83,14 +97,18 @@ public func layerNormBackward(
         let source = x + r * columns, d = outGradient + r * columns
         let target = xGradient + r * columns
         let center = mean[r], scale = inverse[r]
-        var sum: Float = 0, projection: Float = 0
-        for j in 0..<columns {
-          let g = d[j] * weight[j]
-          sum += g
-          projection += g * (source[j] - center)
+        var total = Lanes(repeating: 0), products = Lanes(repeating: 0)
+        eights(0..<columns) {
+          let g = load(d + $0) * load(weight + $0)
+          total += g
+          products += g * (load(source + $0) - center)
+        } _: {
+          let g = load(d, only: $0) * load(weight, only: $0)
+          total += g
+          products += g * (load(source, only: $0) - center)
         }
-        sum /= Float(columns)
-        projection *= scale * scale / Float(columns)
+        let sum = total.sum() / Float(columns)
+        let projection = products.sum() * scale * scale / Float(columns)
         for j in 0..<columns {
           target[j] += scale * (d[j] * weight[j] - sum - (source[j] - center) * projection)
         }
