@@ -1,5 +1,3 @@
-import Dispatch
-
 /// How many threads the kernels use. Set once, before the first kernel runs.
 public enum Parallelism {
   /// Threads of every kernel; at least 1. Results depend on the inputs and on this number alone.
@@ -16,12 +14,9 @@ public func parallelFor(_ count: Int, grain: Int = 1, _ body: (Range<Int>) -> Vo
     if count > 0 { body(0..<count) }
     return
   }
-  withoutActuallyEscaping(body) { escaping in
-    nonisolated(unsafe) let work = escaping
-    DispatchQueue.concurrentPerform(iterations: parts) { part in
-      let range = (count * part / parts)..<(count * (part + 1) / parts)
-      if !range.isEmpty { work(range) }
-    }
+  WorkerPool.shared.run(parts) { part in
+    let range = (count * part / parts)..<(count * (part + 1) / parts)
+    if !range.isEmpty { body(range) }
   }
 }
 
@@ -33,8 +28,5 @@ public func parallelTasks(_ count: Int, _ body: (Int) -> Void) {
     for task in 0..<count { body(task) }
     return
   }
-  withoutActuallyEscaping(body) { escaping in
-    nonisolated(unsafe) let work = escaping
-    DispatchQueue.concurrentPerform(iterations: count) { work($0) }
-  }
+  WorkerPool.shared.run(count, body)
 }
