@@ -13,7 +13,7 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   ("Failures", [], false),
   ("Kernels", ["COpenBLAS"], true),
   ("Tensors", ["Kernels"], true),
-  ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], false),
+  ("Artifacts", ["Failures", "Kernels", "CZstd", "CXXHash"], false),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
   ("Tokenization", ["Failures", "CXXHash"], false),
   ("Imaging", ["Failures", "CTurboJPEG", "CPNG", "CWebP", "CXXHash"], false),
@@ -79,7 +79,7 @@ let package = Package(
       .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
       .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Kernels"]),
       .testTarget(
-        name: "ArtifactsTests", dependencies: ["Artifacts"]),
+        name: "ArtifactsTests", dependencies: ["Artifacts", "CLMDB"]),
       .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
       .testTarget(
         name: "TokenizationTests", dependencies: ["Tokenization"]),

@@ -1,0 +1,151 @@
+import Failures
+import Glibc
+
+/// Reads a finished artifact. Safe to use from several threads.
+public final class ArtifactReader: Sendable {
+  public let directory: String
+  public let manifest: Manifest
+  /// The sample indices of the records, ascending.
+  public let indices: [Int]
+
+  private struct Location: Sendable {
+    let shard: Int
+    let offset: Int
+    let count: Int
+  }
+
+  private let locations: [Int: Location]
+
+  /// - Parameter kind: refuse another one.
+  /// Throws 66 when there is no such folder, 65 when it is unfinished, of another kind, or its
+  /// shards are missing, cut off or unreadable.
+  public init(directory: String, kind: ArtifactKind? = nil) throws {
+    self.directory = directory
+    manifest = try ArtifactReader.manifest(in: directory)
+    if let kind, manifest.kind != kind {
+      throw Failure(
+        .badData, "an artifact of the wrong kind", at: directory, expected: kind.rawValue,
+        found: manifest.kind.rawValue)
+    }
+    var locations: [Int: Location] = [:]
+    for (number, shard) in manifest.shards.enumerated() {
+      let path = Files.join(directory, shard.file)
+      try ArtifactReader.checkSize(path, shard.bytes)
+      for entry in try LMDBReader.entries(of: path) {
+        let index = entry.key.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard entry.key.count == 8, let index = Int(exactly: index) else {
+          throw Failure(.badData, "a key that is no sample index", at: path)
+        }
+        let location = Location(shard: number, offset: entry.offset, count: entry.count)
+        guard locations.updateValue(location, forKey: index) == nil else {
+          throw Failure(.badData, "sample \(index) lies in two shards", at: path)
+        }
+      }
+    }
+    self.locations = locations
+    indices = locations.keys.sorted()
+    guard indices.count == manifest.records else {
+      throw Failure(
+        .badData, "records are missing", at: directory, expected: "\(manifest.records)",
+        found: "\(indices.count)")
+    }
+  }
+
+  /// The manifest in a folder. Throws 66 when there is no such folder, 65 when it is unfinished.
+  public static func manifest(in directory: String) throws -> Manifest {
+    let path = Files.join(directory, Manifest.fileName)
+    guard Files.isDirectory(directory) else {
+      throw Failure(.inputMissing, "no such folder", at: directory)
+    }
+    guard Files.exists(path) else {
+      throw Failure(
+        .badData, "a folder without a manifest is unfinished or no artifact", at: directory,
+        advice: "Run the stage that writes it again")
+    }
+    return try Manifest(JSON(parsing: Files.read(path), place: path), place: path)
+  }
+
+  private static func checkSize(_ path: String, _ bytes: Int) throws {
+    guard let size = Files.size(path) else {
+      throw Failure(
+        .badData, "a file of the artifact is missing", at: path,
+        advice: "Run the stage that writes it again")
+    }
+    guard size == bytes else {
+      throw Failure(
+        .badData, "a file of the artifact has another size than when it was written", at: path,
+        expected: "\(bytes) bytes", found: "\(size)",
+        advice: "Delete it and run its stage again")
+    }
+  }
+
+  /// The number of records.
+  public var count: Int { indices.count }
+
+  /// The fingerprint to record as an input.
+  public var fingerprint: String { manifest.content }
+
+  public func contains(_ index: Int) -> Bool { locations[index] != nil }
+
+  /// Where a record lies, for messages.
+  public func place(of index: Int) -> String {
+    let file = locations[index].map { manifest.shards[$0.shard].file }
+    return file.map { "\(Files.join(directory, $0)), record \(index)" }
+      ?? "\(directory), record \(index)"
+  }
+
+  /// The record of sample `index`. Throws 65 when there is none or it is damaged, naming shard and
+  /// record.
+  public func record(_ index: Int) throws -> Record {
+    guard let location = locations[index] else {
+      let range = indices.first.map { "\($0) to \(indices.last ?? $0)" } ?? "no record at all"
+      throw Failure(
+        .badData, "no record of sample \(index)", at: directory, expected: range)
+    }
+    let path = Files.join(directory, manifest.shards[location.shard].file)
+    let descriptor = try Files.open(path)
+    defer { close(descriptor) }
+    let packed = try Files.read(
+      descriptor, offset: location.offset, count: location.count, path: path)
+    return try Record(index: index, encoded: packed, place: place(of: index))
+  }
+
+  /// The path of a file that is not a shard. Throws 65 when the artifact has none of this name or
+  /// its size is another than when it was written.
+  public func path(_ name: String) throws -> String {
+    guard let file = manifest.files.first(where: { $0.file == name }) else {
+      throw Failure(
+        .badData, "the artifact has no \(name)", at: directory,
+        found: manifest.files.map(\.file).joined(separator: ", "))
+    }
+    let path = Files.join(directory, name)
+    try ArtifactReader.checkSize(path, file.bytes)
+    return path
+  }
+
+  /// The bytes of a file that is not a shard, checked against its checksum. Throws 65.
+  public func file(_ name: String) throws -> [UInt8] {
+    let bytes = try Files.read(path(name))
+    guard Fingerprint.bytes(bytes) == manifest.files.first(where: { $0.file == name })?.checksum
+    else {
+      throw Failure(
+        .badData, "the file is damaged: its checksum is another", at: Files.join(directory, name),
+        advice: "Delete it and run its stage again")
+    }
+    return bytes
+  }
+
+  /// Throws 65 unless this artifact was made from exactly the input given, naming both.
+  public func requireInput(_ name: String, _ fingerprint: String, from source: String) throws {
+    guard let recorded = manifest.inputs[name] else {
+      throw Failure(
+        .badData, "was not made from any \(name)", at: directory,
+        found: manifest.inputs.keys.sorted().joined(separator: ", "))
+    }
+    guard recorded == fingerprint else {
+      throw Failure(
+        .badData, "was made from other \(name) than \(source)", at: directory,
+        expected: fingerprint, found: recorded, advice: "Run its stage again with that \(name)")
+    }
+  }
+}

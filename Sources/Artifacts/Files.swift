@@ -1,0 +1,145 @@
+import Failures
+import Glibc
+
+/// Reading and listing files, with errors that name the path and the reason.
+public enum Files {
+  static var reason: String { String(cString: strerror(errno)) }
+
+  /// `directory/name`.
+  public static func join(_ directory: String, _ name: String) -> String {
+    directory.isEmpty ? name : directory.hasSuffix("/") ? directory + name : directory + "/" + name
+  }
+
+  /// The last component of a path.
+  public static func name(of path: String) -> String {
+    path.split(separator: "/").last.map(String.init) ?? path
+  }
+
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  static func status(_ path: String) -> stat? {
+    var info = stat()
+    return stat(path, &info) == 0 ? info : nil
+  }
+
+  public static func exists(_ path: String) -> Bool { status(path) != nil }
+
+  public static func isDirectory(_ path: String) -> Bool {
+    status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false
+  }
+
+  /// The bytes of a file, nil if there is none.
+  public static func size(_ path: String) -> Int? { status(path).map { Int($0.st_size) } }
+
+  /// Size and time of the last change, to notice that a file is another one now.
+  public static func stamp(_ path: String) -> String? {
+    status(path).map { "\($0.st_size)-\($0.st_mtim.tv_sec).\($0.st_mtim.tv_nsec)" }
+  }
+
+  /// Opens for reading. Throws 66 when it cannot.
+  static func open(_ path: String) throws -> Int32 {
+    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Failure(.inputMissing, "cannot read: \(reason)", at: path) }
+    return descriptor
+  }
+
+  static func closeDescriptor(_ descriptor: Int32) { close(descriptor) }
+
+  /// The whole file. Throws 66 when it cannot be opened, 65 when larger than `limit` bytes, 74
+  /// when reading fails midway.
+  public static func read(_ path: String, limit: Int = 1 << 34) throws -> [UInt8] {
+    let descriptor = try open(path)
+    defer { close(descriptor) }
+    var info = stat()
+    guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT != S_IFDIR else {
+      throw Failure(.inputMissing, "is a folder, not a file", at: path)
+    }
+    let size = Int(info.st_size)
+    guard size <= limit else {
+      throw Failure(
+        .badData, "the file is too large", at: path, expected: "at most \(limit) bytes",
+        found: "\(size)")
+    }
+    return try read(descriptor, offset: 0, count: size, path: path)
+  }
+
+  /// `count` bytes from `offset`. Throws 65 when the file ends before, 74 when reading fails.
+  static func read(_ descriptor: Int32, offset: Int, count: Int, path: String) throws -> [UInt8] {
+    try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+      while filled < count {
+        let got = pread(
+          descriptor, buffer.baseAddress?.advanced(by: filled), count - filled,
+          off_t(offset + filled))
+        if got < 0, errno == EINTR { continue }
+        guard got >= 0 else { throw Failure(.ioFailed, "reading failed: \(reason)", at: path) }
+        guard got > 0 else {
+          throw Failure(
+            .badData, "the file ends too early", at: path,
+            expected: "\(count) bytes from byte \(offset)", found: "\(filled)")
+        }
+        filled += got
+      }
+    }
+  }
+
+  /// The names in a folder, sorted, without `.` and `..`. Throws 66.
+  public static func list(_ directory: String) throws -> [String] {
+    guard let handle = opendir(directory) else {
+      throw Failure(.inputMissing, "cannot read the folder: \(reason)", at: directory)
+    }
+    defer { closedir(handle) }
+    var names: [String] = []
+    while let entry = readdir(handle) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != ".", name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Makes a folder and those above it. Throws 73.
+  public static func makeDirectory(_ path: String) throws {
+    if isDirectory(path) { return }
+    let above = parent(of: path)
+    if above != path, !isDirectory(above) { try makeDirectory(above) }
+    guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isDirectory(path)) else {
+      throw Failure(
+        .cannotCreate, "cannot create the folder: \(reason)", at: path,
+        advice: "Give an output folder that you may write to")
+    }
+  }
+
+  /// Removes a file if it is there. Throws 73.
+  public static func remove(_ path: String) throws {
+    guard unlink(path) == 0 || errno == ENOENT else {
+      throw Failure(.cannotCreate, "cannot remove: \(reason)", at: path)
+    }
+  }
+
+  /// Removes a folder with what it holds, if it is there. Throws 73.
+  public static func removeTree(_ path: String) throws {
+    var info = stat()
+    guard lstat(path, &info) == 0 else { return }
+    guard info.st_mode & S_IFMT == S_IFDIR else { return try remove(path) }
+    for name in try list(path) { try removeTree(join(path, name)) }
+    guard rmdir(path) == 0 else {
+      throw Failure(.cannotCreate, "cannot remove the folder: \(reason)", at: path)
+    }
+  }
+
+  /// Makes renames and removals in a folder outlive a power failure.
+  static func synchronize(_ directory: String) {
+    let descriptor = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    // Some network file systems refuse to sync a folder; the rename itself is still atomic.
+    fsync(descriptor)
+    close(descriptor)
+  }
+
+  /// Sets a file's time of change to now.
+  static func touch(_ path: String) { utimensat(AT_FDCWD, path, nil, 0) }
+}

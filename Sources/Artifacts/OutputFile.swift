@@ -1,0 +1,108 @@
+import Failures
+import Glibc
+
+/// A file that appears under its name only once complete: written as `NAME.partial`, synced,
+/// renamed. Dropped without `commit()`, it leaves nothing behind.
+public final class OutputFile {
+  public let path: String
+  private let temporary: String
+  private var descriptor: Int32
+  private var buffer: [UInt8] = []
+  /// Bytes written so far.
+  public private(set) var count = 0
+
+  static let suffix = ".partial"
+  private static let bufferSize = 1 << 20
+
+  /// Throws 73 when the file cannot be created.
+  public init(_ path: String) throws {
+    self.path = path
+    temporary = path + OutputFile.suffix
+    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else {
+      throw Failure(
+        .cannotCreate, "cannot create the file: \(Files.reason)", at: path,
+        advice: "Give an output that you may write to")
+    }
+    buffer.reserveCapacity(OutputFile.bufferSize)
+  }
+
+  deinit {
+    guard descriptor >= 0 else { return }
+    close(descriptor)
+    unlink(temporary)
+  }
+
+  /// Appends. Throws 74, a full disk included.
+  public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    count += bytes.count
+    if buffer.count + bytes.count > OutputFile.bufferSize { try flush() }
+    if bytes.count < OutputFile.bufferSize {
+      buffer.append(contentsOf: bytes)
+    } else {
+      try put(bytes, at: nil)
+    }
+  }
+
+  public func write(_ bytes: [UInt8]) throws { try bytes.withUnsafeBytes { try write($0) } }
+
+  /// Overwrites what was written at `offset`.
+  public func overwrite(_ bytes: [UInt8], at offset: Int) throws {
+    try flush()
+    try bytes.withUnsafeBytes { try put($0, at: offset) }
+  }
+
+  private func flush() throws {
+    if buffer.isEmpty { return }
+    try buffer.withUnsafeBytes { try put($0, at: nil) }
+    buffer.removeAll(keepingCapacity: true)
+  }
+
+  private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int?) throws {
+    var done = 0
+    while done < bytes.count {
+      let start = bytes.baseAddress?.advanced(by: done)
+      let left = bytes.count - done
+      let wrote =
+        offset.map { pwrite(descriptor, start, left, off_t($0 + done)) }
+        ?? Glibc.write(descriptor, start, left)
+      if wrote < 0, errno == EINTR { continue }
+      guard wrote > 0 else { throw failed("writing") }
+      done += wrote
+    }
+  }
+
+  private func failed(_ doing: String) -> Failure {
+    Failure(
+      .ioFailed, "\(doing) failed: \(Files.reason)", at: path,
+      advice: errno == ENOSPC || errno == EDQUOT
+        ? "Free some disk space and run the same command again" : nil)
+  }
+
+  /// Makes the file last and gives it its name. Throws 74.
+  public func commit() throws {
+    try flush()
+    guard fsync(descriptor) == 0 else { throw failed("syncing") }
+    guard close(descriptor) == 0 else { throw failed("closing") }
+    descriptor = -1
+    guard rename(temporary, path) == 0 else {
+      let failure = failed("renaming")
+      unlink(temporary)
+      throw failure
+    }
+    Files.synchronize(Files.parent(of: path))
+  }
+}
+
+/// Writes a file that is never seen half-written: temporary name, sync, rename. Throws 73 when it
+/// cannot be created, 74 when writing fails.
+public func writeAtomically(_ bytes: [UInt8], to path: String) throws {
+  let file = try OutputFile(path)
+  try file.write(bytes)
+  try file.commit()
+}
+
+/// The same for text.
+public func writeAtomically(_ text: String, to path: String) throws {
+  try writeAtomically(Array(text.utf8), to: path)
+}
