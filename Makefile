@@ -1,3 +1,188 @@
+# Distils a large vision-language model into a small one. `make` explains itself.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+CORES := $(shell nproc)
+
+# One folder and one set of flags for programs and tests: neither rebuilds the other.
+SWIFT_FLAGS := -c release -Xswiftc -enable-testing
+BUILT := .build/programs-built
+
+# 1 trains and scores the baselines too, where a run has such presets.
+COMPARE ?= 1
+
+# MARK: Runs
+
+PRESETS := $(patsubst pipeline/%.yaml,%,$(wildcard pipeline/*.yaml))
+# Presets that are parts of another run: its baselines and the making of its checkpoints.
+PARTS := $(foreach n,$(PRESETS),$(filter $n-sft $n-last-layer $n-teacher $n-student,$(PRESETS)))
+RUNS := $(filter-out $(PARTS),$(PRESETS))
+
+# Only the runs that this call is about: their inputs and their slices are looked up now.
+ACTIVE := $(foreach n,$(PRESETS),$(if $(filter %-$n runs/$n/%,$(MAKECMDGOALS)),$n))
+include $(wildcard $(ACTIVE:%=runs/%/inputs.mk))
+
+INPUTS := TEACHER STUDENT DATASET IMAGES BENCHMARK
+# Inputs named on the command line are remembered by the run.
+$(foreach n,$(ACTIVE),$(foreach i,$(INPUTS),$(if $($i),$(eval $i_$n := $($i)))))
+given = $(strip $(foreach i,$(INPUTS),$(if $($i),$i)))
+remember = $(shell mkdir -p runs/$1 && printf '%s\n' $(foreach i,$(INPUTS),$(if $($i_$1),'$i_$1 := $($i_$1)')) > runs/$1/inputs.mk)
+$(if $(given),$(foreach n,$(ACTIVE),$(call remember,$n)))
+
+slices = $(shell mkdir -p runs/$2/.preset && awk -v preset=pipeline/$1.yaml \
+  -v out=runs/$2/.preset/$3 -v inputs="$(foreach i,$(INPUTS),$(if $($i_$2),$i=$($i_$2)))" \
+  -f pipeline/slices.awk)
+$(foreach n,$(ACTIVE),$(call slices,$n,$n,)\
+  $(foreach b,sft last-layer,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
+$(foreach n,$(ACTIVE),\
+  $(eval EMBEDDED_$n := $(filter yes,$(shell cat runs/$n/.preset/embedded)))\
+  $(eval THREADS_$n := $(filter-out 0,$(shell cat runs/$n/.preset/threads))))
+
+# Two live bars on one terminal would overwrite each other: lines then.
+export VLSI_PROGRESS = $(if $(jobs),lines)
+
+include pipeline/stages.mk
+include $(wildcard pipeline/checkpoints.mk)
+
+# MARK: Building
+
+$(BUILT): Package.swift $(shell find Sources -type f)
+	@pipeline/system.sh
+	swift build $(SWIFT_FLAGS)
+	@touch $@
+
+.PHONY: build test lint format clean help
+build: $(BUILT)
+
 test:
-	swift build -c release -Xswiftc -enable-testing --build-tests
-	swift test -c release -Xswiftc -enable-testing --skip-build
+	@pipeline/system.sh
+	swift build $(SWIFT_FLAGS) --build-tests
+	swift test $(SWIFT_FLAGS) --skip-build
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests
+
+# MARK: Stages of a run
+
+stage_targets = $(addprefix $1-,$(PRESETS))
+define announce
+@echo "$(<D) is up to date"
+endef
+
+STAGES := synthesize prepare extract verbalize target align finetune evaluate report
+.PHONY: $(foreach s,$(STAGES) distill compare graph dump verify clean forget,$(call stage_targets,$s))
+
+$(call stage_targets,synthesize): synthesize-%: runs/%/data/synthesis.json
+	$(announce)
+$(call stage_targets,prepare): prepare-%: runs/%/samples/manifest.json
+	$(announce)
+$(call stage_targets,extract): extract-%: runs/%/features/teacher/manifest.json \
+    runs/%/features/student/manifest.json
+	@echo "runs/$*/features is up to date"
+$(call stage_targets,verbalize): verbalize-%: runs/%/verbalizers/teacher/manifest.json \
+    runs/%/verbalizers/student/manifest.json
+	@echo "runs/$*/verbalizers is up to date"
+$(call stage_targets,target): target-%: runs/%/targets/manifest.json
+	$(announce)
+$(call stage_targets,align): align-%: runs/%/adapter/manifest.json
+	$(announce)
+$(call stage_targets,finetune): finetune-%: runs/%/model/manifest.json
+	$(announce)
+$(call stage_targets,evaluate): evaluate-%: $$(call evaluations,$$*)
+	@echo "runs/$*/evaluation is up to date"
+$(call stage_targets,report): report-%: runs/%/report/manifest.json
+	$(announce)
+
+# MARK: A whole run
+
+# A preset with a thread count of its own leaves cores free: its stages run side by side.
+JOBS ?= $(or $(foreach t,$(THREADS_$*),$(shell echo $$(($(CORES) / $t > 0 ? $(CORES) / $t : 1)))),1)
+side_by_side = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
+$(call stage_targets,distill): distill-%: | $(BUILT)
+	@touch runs/$*/.preset/started
+	@$(MAKE) --no-print-directory $(side_by_side) complete-$*
+	@if [ runs/$*/report/manifest.json -nt runs/$*/.preset/started ]; then \
+	  echo "runs/$* is done."; else echo "Nothing to do: runs/$* is up to date."; fi
+	@echo "Model:  runs/$*/model"
+	@echo "Report: runs/$*/report/index.html"
+
+.PHONY: $(call stage_targets,complete)
+$(call stage_targets,complete): complete-%: runs/%/report/manifest.json
+	@:
+
+$(call stage_targets,compare): compare-%:
+	$(if $(call baselines,$*),,$(error $* has no baselines: pipeline/$*-sft.yaml, pipeline/$*-last-layer.yaml))
+	@$(MAKE) --no-print-directory COMPARE=1 distill-$*
+
+# A stage again, though nothing changed: what it wrote is removed, and all that follows from it.
+after_report := report
+after_evaluate := evaluation report
+after_finetune := model compare/sft compare/last-layer/model \
+  evaluation/model evaluation/sft evaluation/last-layer report
+after_align := adapter model compare/last-layer evaluation/model evaluation/last-layer report
+after_target := targets $(after_align)
+after_verbalize := verbalizers $(after_target)
+after_extract := features $(after_verbalize)
+after_prepare := samples compare/sft evaluation/sft $(after_extract)
+after_synthesize := data evaluation $(after_prepare)
+redo_targets := $(foreach s,$(STAGES),$(call stage_targets,redo-$s))
+.PHONY: $(redo_targets)
+$(redo_targets):
+	rm -rf $(addprefix runs/$(redo_run)/,$(after_$(redo_stage)))
+	@$(MAKE) --no-print-directory distill-$(redo_run)
+redo_stage = $(word 2,$(subst -, ,$@))
+redo_run = $(patsubst redo-$(redo_stage)-%,%,$@)
+
+# MARK: Looking into a run
+
+ARTIFACTS = $(patsubst %/manifest.json,%,$(wildcard $(addprefix runs/$*/,samples/manifest.json \
+  features/*/manifest.json verbalizers/*/manifest.json targets/manifest.json adapter/manifest.json \
+  compare/*/*/manifest.json model/manifest.json evaluation/*/manifest.json report/manifest.json)))
+
+$(call stage_targets,graph): graph-%:
+	@pipeline/graph.sh runs/$* $(call asked,$*)
+
+$(call stage_targets,dump): dump-%: | $(BUILT)
+	$(if $(ARTIFACTS),,@echo "runs/$* holds no finished artifact yet"; exit 66)
+	@for artifact in $(ARTIFACTS); do $(BIN)/vlsi-dump $$artifact || exit; echo; done
+
+$(call stage_targets,verify): verify-%: | $(BUILT)
+	$(if $(ARTIFACTS),,@echo "runs/$* holds no finished artifact yet"; exit 66)
+	@bad=0; for artifact in $(ARTIFACTS); do \
+	  $(BIN)/vlsi-dump $$artifact --verify || bad=$$?; done; exit $$bad
+
+$(call stage_targets,clean): clean-%:
+	rm -rf runs/$*
+
+clean:
+	@echo "make clean-NAME removes runs/NAME, rm -r .build the programs"
+
+# MARK: Help
+
+help:
+	@echo "Distils a large vision-language model into a small one, stage by stage."
+	@echo
+	@echo "  make distill-tiny        everything, on the embedded data: about a quarter of an hour"
+	@echo "  make distill-2b TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder"
+	@echo "                           the same with your checkpoints and data; the run remembers them"
+	@echo
+	@echo "For a run NAME, one of:    $(RUNS)   (presets: pipeline/NAME.yaml)"
+	@echo "  make STAGE-NAME          one stage and what it needs; STAGE is one of"
+	@echo "                           $(STAGES)"
+	@echo "  make redo-STAGE-NAME     the same stage again and what follows, though nothing changed"
+	@echo "  make compare-NAME        its baselines, trained and scored beside it"
+	@echo "  make graph-NAME          the graph, and what of it is made"
+	@echo "  make dump-NAME           what is in every artifact"
+	@echo "  make verify-NAME         every checksum"
+	@echo "  make clean-NAME          remove the run"
+	@echo "  make -n …                shows the steps; make -j2 … takes two branches side by side"
+	@echo "  THREADS=n  SEED=n  COMPARE=0 (no baselines)"
+	@echo
+	@echo "The programs:              .build/release/vlsi-* --help"
+	@echo "  make build | test | lint | format"
+
+.DEFAULT:
+	@echo "error: no target $@. Runs: $(RUNS). Stages: $(STAGES). \`make\` explains." >&2; exit 64

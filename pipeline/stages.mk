@@ -1,0 +1,153 @@
+# The graph: which artifact is made from which, and by which command line. DESIGN.md's names.
+#
+# The stem % is the run's name. A target is an artifact's manifest, which its program writes last;
+# a stage depends on its inputs' manifests and on its slice of the preset (slices.awk). `touch`
+# stands behind a program that found its artifact complete and left it as it was.
+
+.SECONDEXPANSION:
+# Artifacts are results, none is deleted as intermediate.
+.SECONDARY:
+
+BIN ?= .build/release
+
+# What the user brought, by run; the embedded run brings its own.
+teacher = $(or $(TEACHER_$*),$(if $(EMBEDDED_$*),data/teacher,$(call lacking,TEACHER)))
+student = $(or $(STUDENT_$*),$(if $(EMBEDDED_$*),data/student,$(call lacking,STUDENT)))
+dataset = $(or $(DATASET_$*),$(if $(EMBEDDED_$*),runs/$*/data/train.json,$(call lacking,DATASET)))
+images = $(or $(IMAGES_$*),$(patsubst %/,%,$(dir $(dataset))))
+benchmark = $(or $(BENCHMARK_$*),$(if $(EMBEDDED_$*),runs/$*/data/test.tsv))
+lacking = $(error $* needs $1=…, as in: make distill-$* TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder [BENCHMARK=test.tsv])
+
+# The files whose change makes a stage run again, for run $1.
+checkpoint = $(wildcard $(addprefix $1/,*.json *.safetensors))
+teacher_files = $(call checkpoint,$(or $(TEACHER_$1),data/teacher))
+student_files = $(call checkpoint,$(or $(STUDENT_$1),data/student))
+dataset_files = $(or $(wildcard $(DATASET_$1)),$(if $(EMBEDDED_$1),runs/$1/data/synthesis.json))
+benchmark_files = $(or $(wildcard $(BENCHMARK_$1)),$(if $(EMBEDDED_$1),runs/$1/data/synthesis.json))
+
+# Side by side, each stage takes its share of the cores, unless THREADS or the preset says more.
+jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
+share = $(shell echo $$(($(CORES) / $(jobs) > 0 ? $(CORES) / $(jobs) : 1)))
+threads = $(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$*),,$(if $(jobs), --threads $(share))))
+# The common options with preset $1.
+options = --preset pipeline/$1.yaml$(threads)$(if $(SEED), --seed $(SEED))
+
+# MARK: Data
+
+runs/%/data/synthesis.json: runs/%/.preset/data | $(BUILT)
+	$(BIN)/vlsi-synthesize data $(call options,$*) --output $(@D)
+	@touch $@
+
+runs/%/samples/manifest.json: runs/%/.preset/samples $$(call dataset_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset) --images $(images) \
+	  --model $(student) --output $(@D)
+	@touch $@
+
+# MARK: The teacher's and the student's branch
+
+runs/%/features/teacher/manifest.json: runs/%/samples/manifest.json \
+    runs/%/.preset/features-teacher $$(call teacher_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-extract $(call options,$*) --role teacher --model $(teacher) \
+	  --samples runs/$*/samples --output $(@D)
+	@touch $@
+
+runs/%/features/student/manifest.json: runs/%/samples/manifest.json \
+    runs/%/.preset/features-student $$(call student_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-extract $(call options,$*) --role student --model $(student) \
+	  --samples runs/$*/samples --output $(@D)
+	@touch $@
+
+runs/%/verbalizers/teacher/manifest.json: runs/%/features/teacher/manifest.json \
+    runs/%/.preset/verbalizers | $(BUILT)
+	$(BIN)/vlsi-verbalize $(call options,$*) --model $(teacher) \
+	  --features runs/$*/features/teacher --output $(@D)
+	@touch $@
+
+runs/%/verbalizers/student/manifest.json: runs/%/features/student/manifest.json \
+    runs/%/.preset/verbalizers | $(BUILT)
+	$(BIN)/vlsi-verbalize $(call options,$*) --model $(student) \
+	  --features runs/$*/features/student --output $(@D)
+	@touch $@
+
+runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
+    runs/%/verbalizers/teacher/manifest.json runs/%/.preset/targets \
+    $$(call student_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-target $(call options,$*) --teacher $(teacher) --student $(student) \
+	  --features runs/$*/features/teacher --verbalizers runs/$*/verbalizers/teacher \
+	  --output $(@D)
+	@touch $@
+
+# MARK: The student learns
+
+runs/%/adapter/manifest.json: runs/%/samples/manifest.json \
+    runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
+    runs/%/.preset/adapter | $(BUILT)
+	$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples \
+	  --verbalizers runs/$*/verbalizers/student --targets runs/$*/targets --output $(@D)
+	@touch $@
+
+runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/.preset/model | $(BUILT)
+	$(BIN)/vlsi-finetune $(call options,$*) --model $(student) --adapter runs/$*/adapter \
+	  --samples runs/$*/samples --output $(@D)
+	@touch $@
+
+# MARK: Two baselines, by presets that extend the run's own: NAME-sft and NAME-last-layer
+
+runs/%/compare/sft/model/manifest.json: runs/%/samples/manifest.json \
+    runs/%/.preset/sft.model $$(call student_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-finetune $(call options,$*-sft) --model $(student) \
+	  --samples runs/$*/samples --output $(@D)
+	@touch $@
+
+runs/%/compare/last-layer/adapter/manifest.json: runs/%/samples/manifest.json \
+    runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
+    runs/%/.preset/last-layer.adapter | $(BUILT)
+	$(BIN)/vlsi-align $(call options,$*-last-layer) --student $(student) \
+	  --samples runs/$*/samples --verbalizers runs/$*/verbalizers/student \
+	  --targets runs/$*/targets --output $(@D)
+	@touch $@
+
+runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter/manifest.json \
+    runs/%/.preset/last-layer.model | $(BUILT)
+	$(BIN)/vlsi-finetune $(call options,$*-last-layer) --model $(student) \
+	  --adapter runs/$*/compare/last-layer/adapter --samples runs/$*/samples --output $(@D)
+	@touch $@
+
+# MARK: Scores and the report
+
+define evaluate
+$(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark) \
+	  --images $(or $(IMAGES_$*),$(patsubst %/,%,$(dir $(benchmark)))) --output $(@D)
+@touch $@
+endef
+
+runs/%/evaluation/teacher/manifest.json: runs/%/.preset/evaluation \
+    $$(call benchmark_files,$$*) $$(call teacher_files,$$*) | $(BUILT)
+	$(call evaluate,$(teacher))
+
+runs/%/evaluation/student/manifest.json: runs/%/.preset/evaluation \
+    $$(call benchmark_files,$$*) $$(call student_files,$$*) | $(BUILT)
+	$(call evaluate,$(student))
+
+runs/%/evaluation/model/manifest.json: runs/%/.preset/evaluation \
+    $$(call benchmark_files,$$*) runs/%/model/manifest.json | $(BUILT)
+	$(call evaluate,runs/$*/model)
+
+runs/%/evaluation/sft/manifest.json: runs/%/.preset/evaluation \
+    $$(call benchmark_files,$$*) runs/%/compare/sft/model/manifest.json | $(BUILT)
+	$(call evaluate,runs/$*/compare/sft/model)
+
+runs/%/evaluation/last-layer/manifest.json: runs/%/.preset/evaluation \
+    $$(call benchmark_files,$$*) runs/%/compare/last-layer/model/manifest.json | $(BUILT)
+	$(call evaluate,runs/$*/compare/last-layer/model)
+
+# Which models of run $1 are asked: none without a benchmark.
+baselines = $(foreach b,sft last-layer,$(if $(wildcard pipeline/$1-$b.yaml),$b))
+asked = $(if $(call benchmark_files,$1),teacher student model \
+  $(if $(filter 1,$(COMPARE)),$(call baselines,$1)))
+evaluations = $(patsubst %,runs/$1/evaluation/%/manifest.json,$(call asked,$1))
+
+runs/%/report/manifest.json: runs/%/model/manifest.json runs/%/.preset/report \
+    $$(call evaluations,$$*) | $(BUILT)
+	$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output $(@D)
+	@touch $@
