@@ -1,0 +1,228 @@
+import Foundation
+import Kernels
+
+/// One pass over a vocabulary for many queries: attention of each query over the rows of `keys`,
+/// with an online softmax (Milakov and Gimelshein, "Online normalizer calculation for softmax",
+/// 2018; Dao et al., FlashAttention, 2022), so that no more than a panel of logits exists at once.
+///
+/// With z = keys · v it yields, per position: max z, Σ exp(z - max), and as asked for
+/// Σ exp(z - max) (z - max), the index of max z, the k largest z, and Σ exp(z - max) values[row].
+/// Each thread takes its own positions and streams the whole vocabulary: no thread waits for
+/// another, and a position's result does not depend on its neighbours.
+struct VocabularyStream {
+  /// Positions that share one product with a panel; bounds the logits held by a thread.
+  private static let block = 256
+  /// Numbers of a widened panel: what stays in the cache.
+  private static let panelNumbers = 1 << 20
+  private static let mostPanelRows = 2048
+
+  let keys: MatrixView
+  /// The rows that the softmax averages; nil for none, the keys themselves for METHOD.md's m.
+  let values: MatrixView?
+  let wantsEntropy: Bool
+  let wantsArgmax: Bool
+  let largestCount: Int
+
+  /// What the pass leaves [positions].
+  struct Result {
+    var maximum: [Float]
+    var sum: [Double]
+    var weighted: [Double]
+    var argmax: [Int32]
+    /// Σ softmax(z) values[row] [positions, values.columns].
+    var average: Buffer?
+    var largest: [LargestLogits]
+
+    func logSumExp(_ i: Int) -> Float { Float(Double(maximum[i]) + log(sum[i])) }
+    /// -Σ p log p = log Σ exp(z - max) - E[z - max].
+    func entropy(_ i: Int) -> Float { Float(max(0, log(sum[i]) - weighted[i] / sum[i])) }
+  }
+
+  func run(_ queries: UnsafePointer<Float>, positions: Int) -> Result {
+    var result = Result(
+      maximum: [Float](repeating: -.greatestFiniteMagnitude, count: positions),
+      sum: [Double](repeating: 0, count: positions),
+      weighted: [Double](repeating: 0, count: positions),
+      argmax: [Int32](repeating: 0, count: wantsArgmax ? positions : 0),
+      average: values.map { Buffer(zeros: positions * $0.columns) },
+      largest: largestCount > 0
+        ? Array(repeating: LargestLogits(count: largestCount), count: positions) : [])
+    result.maximum.withUnsafeMutableBufferPointer { maximum in
+      result.sum.withUnsafeMutableBufferPointer { sum in
+        result.weighted.withUnsafeMutableBufferPointer { weighted in
+          result.argmax.withUnsafeMutableBufferPointer { argmax in
+            result.largest.withUnsafeMutableBufferPointer { largest in
+              let state = State(
+                maximum: maximum, sum: sum, weighted: weighted, argmax: argmax, largest: largest,
+                average: result.average?.pointer)
+              parallelFor(positions, grain: 8) { stream(queries, $0, state) }
+            }
+          }
+        }
+      }
+    }
+    return result
+  }
+
+  private struct State: @unchecked Sendable {
+    let maximum: UnsafeMutableBufferPointer<Float>
+    let sum: UnsafeMutableBufferPointer<Double>
+    let weighted: UnsafeMutableBufferPointer<Double>
+    let argmax: UnsafeMutableBufferPointer<Int32>
+    let largest: UnsafeMutableBufferPointer<LargestLogits>
+    let average: UnsafeMutablePointer<Float>?
+  }
+
+  /// The whole vocabulary for the positions of one thread.
+  private func stream(_ queries: UnsafePointer<Float>, _ positions: Range<Int>, _ state: State) {
+    let widest = max(keys.columns, values?.columns ?? 0)
+    let rowsOfPanel = max(16, min(Self.panelNumbers / widest, Self.mostPanelRows, keys.rows))
+    let keyScratch = keys.floats == nil ? Buffer(count: rowsOfPanel * keys.columns) : nil
+    let sameMatrix = values?.pointer == keys.pointer && values?.columns == keys.columns
+    let valueScratch = values.flatMap {
+      $0.floats == nil && !sameMatrix ? Buffer(count: rowsOfPanel * $0.columns) : nil
+    }
+    let logits = Buffer(count: min(Self.block, positions.count) * rowsOfPanel)
+    let shifted = Buffer(count: wantsEntropy ? rowsOfPanel : 1)
+    defer { withExtendedLifetime((keyScratch, valueScratch, logits, shifted)) {} }
+
+    for start in stride(from: 0, to: keys.rows, by: rowsOfPanel) {
+      let rows = start..<min(start + rowsOfPanel, keys.rows)
+      let keyPanel = Self.panel(keys, rows, keyScratch)
+      let valuePanel = values.map { sameMatrix ? keyPanel : Self.panel($0, rows, valueScratch) }
+      for first in stride(from: positions.lowerBound, to: positions.upperBound, by: Self.block) {
+        let block = first..<min(first + Self.block, positions.upperBound)
+        gemmSerial(
+          block.count, rows.count, keys.columns,
+          a: queries + first * keys.columns, lda: keys.columns,
+          b: keyPanel, ldb: keys.columns, transposeB: true, c: logits.pointer, ldc: rows.count)
+        for (line, position) in block.enumerated() {
+          fold(
+            logits.pointer + line * rows.count, rows, position, state, shifted: shifted.pointer)
+        }
+        if let values, let valuePanel, let average = state.average {
+          gemmSerial(
+            block.count, values.columns, rows.count, a: logits.pointer, lda: rows.count,
+            b: valuePanel, ldb: values.columns,
+            beta: 1, c: average + first * values.columns, ldc: values.columns)
+        }
+      }
+    }
+    if let values, let average = state.average {
+      for position in positions {
+        Kernels.scale(
+          average + position * values.columns, Float(1 / state.sum[position]), values.columns)
+      }
+    }
+  }
+
+  static func panel(_ matrix: MatrixView, _ rows: Range<Int>, _ scratch: Buffer?)
+    -> UnsafePointer<Float>
+  {
+    if let floats = matrix.floats { return floats + rows.lowerBound * matrix.columns }
+    guard let scratch else { preconditionFailure("a narrow matrix needs a panel to widen into") }
+    matrix.widen(rows: rows, columns: 0..<matrix.columns, to: scratch.pointer)
+    return UnsafePointer(scratch.pointer)
+  }
+
+  /// Folds one position's logits of one panel into its running state and leaves exp(z - max) in
+  /// their place.
+  private func fold(
+    _ logits: UnsafeMutablePointer<Float>, _ rows: Range<Int>, _ position: Int, _ state: State,
+    shifted: UnsafeMutablePointer<Float>
+  ) {
+    let before = state.maximum[position]
+    let high = Kernels.maximum(logits, rows.count)
+    if largestCount > 0 {
+      state.largest[position].add(logits, rows, highest: high)
+    }
+    if high > before {
+      if wantsArgmax {
+        let index = (0..<rows.count).first { logits[$0] == high } ?? 0
+        state.argmax[position] = Int32(rows.lowerBound + index)
+      }
+      state.maximum[position] = high
+      let step = Double(high) - Double(before)
+      let shrink = Foundation.exp(-step)
+      if wantsEntropy {
+        state.weighted[position] =
+          (state.weighted[position] - step * state.sum[position]) * shrink
+      }
+      state.sum[position] *= shrink
+      if let values, let average = state.average, rows.lowerBound > 0 {
+        Kernels.scale(average + position * values.columns, Float(shrink), values.columns)
+      }
+    }
+    let maximum = state.maximum[position]
+    if wantsEntropy {
+      for i in 0..<rows.count { shifted[i] = logits[i] - maximum }
+    }
+    state.sum[position] += Double(exponentiate(logits, minus: maximum, rows.count))
+    if wantsEntropy {
+      state.weighted[position] += Double(dot(logits, shifted, rows.count))
+    }
+  }
+}
+
+/// The largest logits of a position seen so far, as a heap whose root is the smallest of them.
+/// Of equal logits the one with the lower index stays.
+struct LargestLogits {
+  let count: Int
+  private(set) var values: [Float] = []
+  private(set) var indices: [Int32] = []
+
+  init(count: Int) {
+    self.count = count
+  }
+
+  mutating func add(_ logits: UnsafePointer<Float>, _ rows: Range<Int>, highest: Float) {
+    if values.count == count, highest <= values[0] { return }
+    for i in 0..<rows.count {
+      if values.count < count {
+        values.append(logits[i])
+        indices.append(Int32(rows.lowerBound + i))
+        rise(values.count - 1)
+      } else if logits[i] > values[0] {
+        values[0] = logits[i]
+        indices[0] = Int32(rows.lowerBound + i)
+        sink()
+      }
+    }
+  }
+
+  /// From the largest logit to the smallest.
+  var descending: [(index: Int32, logit: Float)] {
+    zip(indices, values).sorted { $0.1 != $1.1 ? $0.1 > $1.1 : $0.0 < $1.0 }
+      .map { (index: $0.0, logit: $0.1) }
+  }
+
+  /// Whether entry `a` leaves the heap before entry `b`.
+  private func leaves(_ a: Int, before b: Int) -> Bool {
+    values[a] != values[b] ? values[a] < values[b] : indices[a] > indices[b]
+  }
+
+  private mutating func rise(_ start: Int) {
+    var child = start
+    while child > 0 {
+      let parent = (child - 1) / 2
+      guard leaves(child, before: parent) else { return }
+      values.swapAt(child, parent)
+      indices.swapAt(child, parent)
+      child = parent
+    }
+  }
+
+  private mutating func sink() {
+    var parent = 0
+    while true {
+      var first = parent
+      for child in [2 * parent + 1, 2 * parent + 2] where child < values.count {
+        if leaves(child, before: first) { first = child }
+      }
+      if first == parent { return }
+      values.swapAt(parent, first)
+      indices.swapAt(parent, first)
+      parent = first
+    }
+  }
+}
