@@ -32,6 +32,7 @@ adapter/: PEFT's LoRA r 4, alpha 8 on model a; its tensors are `lora/…` in a-c
 """
 
 import argparse
+import copy
 import json
 import os
 import pathlib
@@ -309,12 +310,18 @@ def train(model, cases, parameters):
 def generate(model, case, prompt):
     """Greedy decoding; refuses a prompt on which two words are nearly as likely."""
     inputs = case.inputs(prompt)
+    # Without a mask, generate would take every token 0 for padding.
     found = model.generate(
-        **inputs, do_sample=False, max_new_tokens=GENERATED, min_new_tokens=GENERATED,
+        **inputs, attention_mask=torch.ones_like(inputs["input_ids"]), do_sample=False, max_new_tokens=GENERATED, min_new_tokens=GENERATED,
         eos_token_id=None, pad_token_id=0, return_dict_in_generate=True, output_logits=True)
     for logits in found.logits:
         best = logits[0].topk(2).values
         assert best[0] - best[1] > 1e-3, "too close a choice: take another seed"
+    whole = copy.copy(case)
+    whole.ids = found.sequences[0].tolist()
+    with torch.no_grad():
+        logits = model(**whole.inputs(), position_ids=whole.positions(model), use_cache=False).logits[0]
+    assert logits[prompt - 1:-1].argmax(-1).tolist() == whole.ids[prompt:], "cache and whole pass differ"
     return found.sequences[0, prompt:].int()
 
 
