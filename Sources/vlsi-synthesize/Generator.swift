@@ -1,0 +1,77 @@
+/// SplitMix64 (Steele, Lea and Flood, 2014): the one source of chance of the data set.
+///
+/// Every image has a generator of its own, keyed by seed, split and index, so that an image does
+/// not depend on how many were made before it, nor on threads. The ways to draw are written out
+/// here because the standard library's may change between versions, and the bytes must not.
+struct Generator {
+  private var state: UInt64
+
+  /// A stream for `keys`: each key is stirred in, so that neighbouring keys give unrelated streams.
+  init(_ keys: UInt64...) {
+    var mixed: UInt64 = 0x9E37_79B9_7F4A_7C15
+    for key in keys { mixed = Generator.stir(mixed ^ Generator.stir(key &+ mixed)) }
+    state = mixed
+  }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    return Generator.stir(state)
+  }
+
+  /// SplitMix64's output function, also a good 64-bit hash.
+  static func stir(_ value: UInt64) -> UInt64 {
+    var z = value
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// A hash of `text` that does not change between runs (FNV-1a, then stirred).
+  static func hash(_ text: String) -> UInt64 {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+    return stir(hash)
+  }
+
+  /// Uniform over 0 ..< `count`; `count` must be positive.
+  mutating func below(_ count: Int) -> Int {
+    Int(next().multipliedFullWidth(by: UInt64(count)).high)
+  }
+
+  /// Uniform over `range`, both ends included.
+  mutating func within(_ range: ClosedRange<Int>) -> Int {
+    range.lowerBound + below(range.count)
+  }
+
+  /// Uniform over [0, 1).
+  mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+
+  /// Uniform over [`low`, `high`).
+  mutating func between(_ low: Double, _ high: Double) -> Double { low + (high - low) * unit() }
+
+  mutating func chance(_ probability: Double) -> Bool { unit() < probability }
+
+  /// One of `items`, which must not be empty.
+  mutating func pick<T>(_ items: [T]) -> T { items[below(items.count)] }
+
+  /// `count` different ones of `items`, in random order (Fisher and Yates).
+  mutating func draw<T>(_ count: Int, of items: [T]) -> [T] {
+    var pool = items
+    for index in 0..<min(count, pool.count) {
+      pool.swapAt(index, index + below(pool.count - index))
+    }
+    return Array(pool.prefix(count))
+  }
+
+  mutating func shuffled<T>(_ items: [T]) -> [T] { draw(items.count, of: items) }
+
+  /// An index drawn with probability proportional to its weight.
+  mutating func weighted(_ weights: [Int]) -> Int {
+    var left = below(weights.reduce(0, +))
+    for (index, weight) in weights.enumerated() {
+      if left < weight { return index }
+      left -= weight
+    }
+    return weights.count - 1
+  }
+}

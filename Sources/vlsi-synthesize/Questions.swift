@@ -1,0 +1,178 @@
+/// What a question asks for; each task mirrors a kind of real benchmark.
+enum Task: String, CaseIterable, Sendable {
+  case colour, shape, count, existence, place, side, chart, digit, arithmetic, odd, comparison
+  case largest
+}
+
+/// A question about a scene with its right answer and the wrong ones of the same class.
+struct Question: Sendable {
+  var task: Task
+  var text: String
+  var answer: String
+  /// Answers that differ in a word of the same class, or the opposite of a yes or no.
+  var wrong: [String]
+}
+
+let numberWords = [
+  "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+]
+
+extension Scene {
+  /// Questions about this scene in random order, at most `limit`, of `tasks` only.
+  func questions(
+    _ limit: Int, of tasks: Set<Task> = Set(Task.allCases), _ generator: inout Generator
+  ) -> [Question] {
+    let all = candidates(&generator)
+    return Array(generator.shuffled(all.filter { tasks.contains($0.task) }).prefix(limit))
+  }
+
+  private func candidates(_ generator: inout Generator) -> [Question] {
+    switch kind {
+    case .objects: objectQuestions(&generator)
+    case .crowd: crowdQuestions(&generator)
+    case .odd: oddQuestions(&generator)
+    case .chart: chartQuestions(&generator)
+    case .digit, .arithmetic, .digits: digitQuestions(&generator)
+    case .dense: []
+    }
+  }
+
+  private var objects: [(cell: Int, shape: Shape, colour: Colour)] {
+    occupied.compactMap { cell, content in
+      if case .object(let shape, let colour) = content { (cell, shape, colour) } else { nil }
+    }
+  }
+
+  private func objectQuestions(_ generator: inout Generator) -> [Question] {
+    let objects = generator.shuffled(objects)
+    let (one, other) = (objects[0], objects[1])
+    return [
+      .colour(of: one.shape, one.colour, &generator),
+      .shape(of: other.colour, other.shape, &generator),
+      existence(&generator),
+      .place(of: generator.pick(objects).shape.rawValue, objects[0].cell, &generator),
+      .side(of: other.shape.rawValue, other.cell, &generator),
+    ].enumerated().map { index, question in
+      // The object of the question on place is drawn apart from that of colour.
+      index == 3 ? placeOfAny(objects, &generator) : question
+    }
+  }
+
+  private func placeOfAny(
+    _ objects: [(cell: Int, shape: Shape, colour: Colour)], _ generator: inout Generator
+  ) -> Question {
+    let object = generator.pick(objects)
+    return .place(of: object.shape.rawValue, object.cell, &generator)
+  }
+
+  /// Is there such an object? Half of all answers is yes; of the nos, half names a colour and a
+  /// shape that are both there, apart.
+  private func existence(_ generator: inout Generator) -> Question {
+    let objects = generator.shuffled(objects)
+    let there = Set(objects.map { "\($0.colour.rawValue) \($0.shape.rawValue)" })
+    if generator.chance(0.5) {
+      return .existence(objects[0].shape, objects[0].colour, true, &generator)
+    }
+    if generator.chance(0.5),
+      let pair = objects.dropFirst().first(where: {
+        !there.contains("\($0.colour.rawValue) \(objects[0].shape.rawValue)")
+      })
+    {
+      return .existence(objects[0].shape, pair.colour, false, &generator)
+    }
+    while true {
+      let (shape, colour) = (generator.pick(Shape.allCases), generator.pick(Colour.allCases))
+      if !there.contains("\(colour.rawValue) \(shape.rawValue)") {
+        return .existence(shape, colour, false, &generator)
+      }
+    }
+  }
+
+  private func crowdQuestions(_ generator: inout Generator) -> [Question] {
+    let colours = Colour.allCases.compactMap { colour -> (Colour, Int)? in
+      let count = objects.count { $0.colour == colour }
+      return count > 0 ? (colour, count) : nil
+    }
+    let shapes = Shape.allCases.compactMap { shape -> (Shape, Int)? in
+      let count = objects.count { $0.shape == shape }
+      return (1...5).contains(count) ? (shape, count) : nil
+    }
+    let counted = generator.pick(colours)
+    var questions = [
+      Question.count(of: "\(counted.0.rawValue) objects", counted.1, &generator),
+      .comparison(generator.shuffled(colours), &generator),
+      existence(&generator),
+    ]
+    if !shapes.isEmpty {
+      let shape = generator.pick(shapes)
+      questions.append(.count(of: shape.0.plural, shape.1, &generator))
+    }
+    return questions
+  }
+
+  private func oddQuestions(_ generator: inout Generator) -> [Question] {
+    let names = objects.map { "\($0.colour.rawValue) \($0.shape.rawValue)" }
+    guard
+      let odd = objects.first(where: { object in
+        names.count { $0 == "\(object.colour.rawValue) \(object.shape.rawValue)" } == 1
+      })
+    else { return [] }
+    var questions = [Question.odd(odd.shape, odd.colour, &generator), existence(&generator)]
+    if objects.count(where: { $0.shape == odd.shape }) == 1 {
+      questions.append(.colour(of: odd.shape, odd.colour, &generator))
+      questions.append(.side(of: odd.shape.rawValue, odd.cell, &generator))
+    } else {
+      questions.append(.shape(of: odd.colour, odd.shape, &generator))
+    }
+    return questions
+  }
+
+  private func chartQuestions(_ generator: inout Generator) -> [Question] {
+    var bars: [(colour: Colour, height: Int)] = []
+    for column in 0..<Scene.side {
+      if case .bar(let colour)? = cells[(Scene.side - 1) * Scene.side + column] {
+        let height = (0..<Scene.side).count { cells[$0 * Scene.side + column] != nil }
+        bars.append((colour, height))
+      }
+    }
+    var questions = generator.draw(2, of: bars).map { bar in
+      Question.height(of: bar.colour, bar.height, &generator)
+    }
+    for (word, extreme) in [
+      ("highest", bars.map(\.height).max()), ("lowest", bars.map(\.height).min()),
+    ] {
+      let found = bars.filter { $0.height == extreme }
+      if found.count == 1 {
+        questions.append(.extreme(word, found[0].colour, among: bars.map(\.colour), &generator))
+      }
+    }
+    return questions
+  }
+
+  private func digitQuestions(_ generator: inout Generator) -> [Question] {
+    let digits = occupied.compactMap { cell, content -> (cell: Int, value: Int)? in
+      if case .digit(let value, _) = content { (cell, value) } else { nil }
+    }
+    let values = digits.map(\.value)
+    switch kind {
+    case .digit:
+      return [
+        .digit("digit", values[0], &generator),
+        .place(of: "digit", digits[0].cell, &generator),
+        .side(of: "digit", digits[0].cell, &generator),
+      ]
+    case .arithmetic:
+      let minus = cells.contains(.sign(.minus))
+      return [
+        .result(minus ? values[0] - values[1] : values[0] + values[1], &generator),
+        .digit("left digit", values[0], &generator),
+        .digit("right digit", values[1], &generator),
+      ]
+    default:
+      return [
+        .largest("largest", values.max() ?? 0, among: values, &generator),
+        .largest("smallest", values.min() ?? 0, among: values, &generator),
+      ]
+    }
+  }
+}
