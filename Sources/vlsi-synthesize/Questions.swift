@@ -45,24 +45,14 @@ extension Scene {
 
   private func objectQuestions(_ generator: inout Generator) -> [Question] {
     let objects = generator.shuffled(objects)
-    let (one, other) = (objects[0], objects[1])
+    let (one, other, placed) = (objects[0], objects[1], generator.pick(objects))
     return [
       .colour(of: one.shape, one.colour, &generator),
       .shape(of: other.colour, other.shape, &generator),
       existence(&generator),
-      .place(of: generator.pick(objects).shape.rawValue, objects[0].cell, &generator),
+      .place(of: placed.shape.rawValue, placed.cell, &generator),
       .side(of: other.shape.rawValue, other.cell, &generator),
-    ].enumerated().map { index, question in
-      // The object of the question on place is drawn apart from that of colour.
-      index == 3 ? placeOfAny(objects, &generator) : question
-    }
-  }
-
-  private func placeOfAny(
-    _ objects: [(cell: Int, shape: Shape, colour: Colour)], _ generator: inout Generator
-  ) -> Question {
-    let object = generator.pick(objects)
-    return .place(of: object.shape.rawValue, object.cell, &generator)
+    ]
   }
 
   /// Is there such an object? Half of all answers is yes; of the nos, half names a colour and a
@@ -101,7 +91,6 @@ extension Scene {
     var questions = [
       Question.count(of: "\(counted.0.rawValue) objects", counted.1, &generator),
       .comparison(generator.shuffled(colours), &generator),
-      existence(&generator),
     ]
     if !shapes.isEmpty {
       let shape = generator.pick(shapes)

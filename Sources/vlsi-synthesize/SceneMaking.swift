@@ -4,8 +4,8 @@ struct SceneMaker: Sendable {
 
   /// How often each kind occurs among training images, so that tasks come out about even.
   static let mixture: [(kind: SceneKind, weight: Int)] = [
-    (.objects, 32), (.crowd, 17), (.odd, 13), (.chart, 12), (.digit, 7), (.arithmetic, 12),
-    (.digits, 9),
+    (.objects, 24), (.crowd, 18), (.odd, 15), (.chart, 11), (.digit, 6), (.arithmetic, 16),
+    (.digits, 10),
   ]
 
   /// The scene number `index` of `split`: drawn again until it falls into the split's pool.
@@ -50,7 +50,9 @@ struct SceneMaker: Sendable {
       scene.cells[places[0]] = odd
     case .chart:
       let colours = generator.draw(Scene.side, of: Colour.allCases)
-      for column in 0..<Scene.side { fill(&scene, column, colours[column], generator.within(1...4)) }
+      for column in 0..<Scene.side {
+        fill(&scene, column, colours[column], generator.within(1...4))
+      }
     case .digit:
       scene.cells[places[0]] = scans.draw(generator.below(10), from: pool, &generator)
     case .arithmetic:
@@ -86,13 +88,16 @@ struct SceneMaker: Sendable {
   private func makeDense(_ scene: inout Scene, _ pool: Pool, _ generator: inout Generator) {
     if generator.chance(0.1) {
       let colours = generator.draw(Scene.side, of: Colour.allCases)
-      for column in 0..<Scene.side { fill(&scene, column, colours[column], generator.within(0...4)) }
+      for column in 0..<Scene.side {
+        fill(&scene, column, colours[column], generator.within(0...4))
+      }
       return
     }
     for cell in scene.cells.indices {
       switch generator.below(20) {
-      case 0..<8: scene.cells[cell] = .object(
-        generator.pick(Shape.allCases), generator.pick(Colour.allCases))
+      case 0..<8:
+        scene.cells[cell] = .object(
+          generator.pick(Shape.allCases), generator.pick(Colour.allCases))
       case 8..<16: scene.cells[cell] = scans.draw(generator.below(10), from: pool, &generator)
       case 16: scene.cells[cell] = .sign(generator.pick(Operator.allCases))
       default: break

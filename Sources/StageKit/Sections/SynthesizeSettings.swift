@@ -7,11 +7,13 @@ public struct SynthesizeSettings: SettingsSection {
   /// Images of the distillation data.
   public var trainImages = 1500
   /// Held-out questions of the benchmark.
-  public var testQuestions = 2000
+  public var testQuestions = 1200
   /// Held-out questions for choosing settings.
-  public var validationQuestions = 500
-  /// Images with dense visual labels, from which the shipped checkpoints learned to see.
+  public var validationQuestions = 600
+  /// Images with right answers, from which random weights learn to answer (split `pretrain`).
   public var pretrainImages = 2500
+  /// Images with a word for every visual token, from which random weights learn to see.
+  public var pretrainDenseImages = 1500
   /// Most questions about one image.
   public var questionsPerImage = 4
   /// Share of training answers replaced by a wrong one of the same kind. Test answers are right.
@@ -25,6 +27,7 @@ public struct SynthesizeSettings: SettingsSection {
     try settings("test_questions", &testQuestions, in: 0...Settings.unbounded)
     try settings("validation_questions", &validationQuestions, in: 0...Settings.unbounded)
     try settings("pretrain_images", &pretrainImages, in: 0...Settings.unbounded)
+    try settings("pretrain_dense_images", &pretrainDenseImages, in: 0...Settings.unbounded)
     try settings("questions_per_image", &questionsPerImage, in: 1...1000)
     try settings("wrong_answer_share", &wrongAnswerShare, in: 0...1)
   }

@@ -1,0 +1,77 @@
+/// The files that say what is asked about the images.
+enum DataSetText {
+  /// LLaVA's JSON: one entry an image, one line an entry, a turn for each question.
+  static func conversations(_ items: [Item]) -> String {
+    list(
+      items.map { item in
+        let turns = zip(item.questions, item.given).enumerated().flatMap { index, pair in
+          [
+            turn("human", (index == 0 ? "<image>\n" : "") + pair.0.text), turn("gpt", pair.1),
+          ]
+        }
+        return entry(item, id: item.id, turns)
+      })
+  }
+
+  /// Entries whose one turn asks for a word a cell, and `visual_labels` with these words. The
+  /// question stands before the image, so that the visual tokens can see it. The words have the
+  /// leading space with which answers use them, so they are the same tokens.
+  static func denseLabels(_ items: [Item], queries: (Int) -> [DenseQuery]) -> String {
+    list(
+      items.enumerated().flatMap { index, item in
+        queries(index).map { query in
+          let labels = item.scene.cells.enumerated().map { cell, content in
+            quoted(" " + query.label(content, cell: cell))
+          }
+          return entry(
+            item, id: "\(item.id)-\(query.rawValue)",
+            [turn("human", query.text + "\n<image>")],
+            more: ", \"visual_labels\": [\(labels.joined(separator: ", "))]")
+        }
+      })
+  }
+
+  /// The benchmark in VLMEvalKit's columns.
+  static func table(_ items: [Item]) -> String {
+    var text = "index\timage_path\tquestion\tanswer\tcategory\n"
+    var index = 0
+    for item in items {
+      for question in item.questions {
+        text +=
+          "\(index)\t\(item.image)\t\(question.text)\t\(question.answer)\t"
+          + "\(question.task.rawValue)\n"
+        index += 1
+      }
+    }
+    return text
+  }
+
+  private static func entry(
+    _ item: Item, id: String, _ turns: [String], more: String = ""
+  ) -> String {
+    "{\"id\": \(quoted(id)), \"image\": \(quoted(item.image)), "
+      + "\"conversations\": [\(turns.joined(separator: ", "))]\(more)}"
+  }
+
+  private static func turn(_ speaker: String, _ text: String) -> String {
+    "{\"from\": \(quoted(speaker)), \"value\": \(quoted(text))}"
+  }
+
+  private static func list(_ entries: [String]) -> String {
+    "[\n" + entries.joined(separator: ",\n") + "\n]\n"
+  }
+
+  /// A JSON string. The words are ASCII; only line ends need escaping.
+  static func quoted(_ text: String) -> String {
+    var result = "\""
+    for character in text {
+      switch character {
+      case "\n": result += "\\n"
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      default: result.append(character)
+      }
+    }
+    return result + "\""
+  }
+}
