@@ -4,14 +4,9 @@ import StageKit
 
 /// `vlsi-synthesize data`: the embedded data set.
 struct DataCommand: StageCommand {
-  static let name = "vlsi-synthesize"
+  static let name = "data"
   static let abstract = "Writes the embedded data set: pictures, conversations, benchmarks."
   static let example = "vlsi-synthesize data --preset pipeline/tiny.yaml --output runs/tiny/data"
-  static var configuration: CommandConfiguration {
-    CommandConfiguration(
-      commandName: "data", abstract: abstract, discussion: "Example:\n  \(example)",
-      version: Stage.version)
-  }
 
   @OptionGroup var common: CommonOptions
 

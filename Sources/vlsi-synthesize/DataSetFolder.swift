@@ -93,7 +93,7 @@ struct DataSetFolder {
     try save(card(summaries), to: "\(folder)/README.md")
     let parts = SettingValue.object(summaries.map { ($0.split.rawValue, $0.facts) }).json
     try save(
-      "{\"format_version\": 1, \"program\": \"\(stage.name) \(Stage.version)\",\n"
+      "{\"format_version\": 1, \"program\": \"\(Synthesize.name) data \(Stage.version)\",\n"
         + "\"settings\": \(settings),\n\"splits\": \(parts)}\n",
       to: "\(folder)/\(DataSetFolder.facts)")
   }
@@ -175,7 +175,7 @@ struct DataSetFolder {
 
       Pictures of 64 × 64 pixels, a grid of 4 × 4 cells with objects, bars or handwritten digits,
       and questions about them, answered in short sentences. Made by
-      `\(stage.name) data` \(Stage.version) with seed \(maker.seed): the same seed gives the same bytes.
+      `\(Synthesize.name) data` \(Stage.version) with seed \(maker.seed): the same seed gives the same bytes.
 
       \(header)
       |---|---:|---:|---:|

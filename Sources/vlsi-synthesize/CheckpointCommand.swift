@@ -1,0 +1,156 @@
+import ArgumentParser
+import Failures
+import Foundation
+import StageKit
+import Tokenization
+
+extension KnownShape: ExpressibleByArgument {}
+
+/// `vlsi-synthesize checkpoint`: random weights in the hub's layout.
+struct CheckpointCommand: StageCommand {
+  static let name = "checkpoint"
+  static let abstract = "Writes a checkpoint with random weights: tiny, or of a real shape."
+  static let example =
+    "vlsi-synthesize checkpoint --like tiny-student --seed 1 --output runs/tiny/student"
+  /// What a checkpoint carries over from its tokenizer's folder, where it exists there.
+  static let carried = [
+    "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "chat_template.json",
+    "chat_template.jinja", "special_tokens_map.json", "added_tokens.json",
+  ]
+
+  @OptionGroup var common: CommonOptions
+
+  @Option(help: ArgumentHelp("Whose shape it has.", valueName: "shape"))
+  var like: KnownShape
+
+  @Option(help: ArgumentHelp("The folder of the checkpoint.", valueName: "dir"))
+  var output: String
+
+  @Option(help: ArgumentHelp("Decoder blocks, if not the shape's.", valueName: "n"))
+  var layers: Int?
+
+  @Option(help: ArgumentHelp("Blocks of the vision encoder, if not the shape's.", valueName: "n"))
+  var visionLayers: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "A folder with tokenizer.json; needed for the real shapes, whose ids it must have.",
+      valueName: "dir"))
+  var tokenizer: String?
+
+  func run(stage: Stage) throws {
+    var shape = like.shape
+    for (option, value) in [("--layers", layers), ("--vision-layers", visionLayers)] {
+      if let value, !(1...1000).contains(value) {
+        throw Failure(
+          .usage, "\(option) is out of range", expected: "1 to 1000", found: String(value))
+      }
+    }
+    shape.layers = layers ?? shape.layers
+    shape.visionDepth = visionLayers ?? shape.visionDepth
+    let folder = try tokenizerFolder(shape)
+    let tokens = try specialTokens(folder, shape)
+    let manager = FileManager.default
+    if manager.fileExists(atPath: output),
+      manager.contents(atPath: "\(output)/config.json") == nil,
+      try !manager.contentsOfDirectory(atPath: output).isEmpty
+    {
+      throw Failure(
+        .cannotCreate, "exists and is no checkpoint", at: output,
+        advice: "Name another folder with --output, or remove this one.")
+    }
+    let partial = output + ".partial"
+    try? manager.removeItem(atPath: partial)
+    do {
+      try manager.createDirectory(atPath: partial, withIntermediateDirectories: true)
+      try write(shape, tokens, from: folder, to: partial, stage)
+      if manager.fileExists(atPath: output) { try manager.removeItem(atPath: output) }
+      try manager.moveItem(atPath: partial, toPath: output)
+    } catch {
+      try? manager.removeItem(atPath: partial)
+      if error is Failure { throw error }
+      throw Failure(
+        .cannotCreate, "the checkpoint cannot be made", at: output,
+        found: error.localizedDescription, advice: "Check the rights and the free space.")
+    }
+    stage.log.info("\(output) is written")
+  }
+
+  private func write(
+    _ shape: ModelShape, _ tokens: SpecialTokens, from folder: String, to partial: String,
+    _ stage: Stage
+  ) throws {
+    let isNarrow = !shape.isTiny
+    let width = isNarrow ? 2 : 4
+    let tensors = shape.tensors
+    let stream = SafetensorsStream(directory: partial, type: isNarrow ? "BF16" : "F32")
+    let total = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
+    stage.log.info("\(like.rawValue): \(total) parameters, \(total * width) bytes")
+    let progress = stage.progress(total: total, unit: "parameters", label: like.rawValue)
+    let random = RandomWeights(seed: stage.seed, threads: stage.threads)
+    try stream.write(
+      tensors.map {
+        .init(name: $0.name, shape: $0.shape, bytes: $0.shape.reduce(1, *) * width)
+      }
+    ) { index, emit in
+      let (name, sizes, start) = tensors[index]
+      let count = sizes.reduce(1, *)
+      for first in Swift.stride(from: 0, to: count, by: RandomWeights.block * 256) {
+        try stage.checkInterrupt()
+        let range = first..<min(first + RandomWeights.block * 256, count)
+        try emit(random.bytes(name, start, range: range, bf16: isNarrow))
+        progress.advance(range.count)
+      }
+    }
+    progress.finish()
+    for name in Self.carried {
+      if let data = FileManager.default.contents(atPath: "\(folder)/\(name)") {
+        try stream.write(String(decoding: data, as: UTF8.self), to: name)
+      }
+    }
+    try stream.write(shape.preprocessor, to: "preprocessor_config.json")
+    try stream.write(shape.generation(tokens), to: "generation_config.json")
+    try stream.write(shape.config(tokens), to: "config.json")
+  }
+
+  private func tokenizerFolder(_ shape: ModelShape) throws -> String {
+    if let tokenizer { return tokenizer }
+    guard shape.isTiny else {
+      throw Failure(
+        .usage, "\(like.rawValue) needs a tokenizer of its own, not the tiny one",
+        advice: "Name the folder of a real Qwen2-VL checkpoint, or one with its tokenizer.json, "
+          + "with --tokenizer")
+    }
+    return "data/tokenizer"
+  }
+
+  private func specialTokens(_ folder: String, _ shape: ModelShape) throws -> SpecialTokens {
+    let tokenizer = try Tokenizer(directory: folder)
+    func id(_ token: String) throws -> Int {
+      guard let id = tokenizer.id(ofToken: token) else {
+        throw Failure(
+          .badData, "the tokenizer lacks \(token)", at: "\(folder)/tokenizer.json",
+          advice: "Name the folder of a Qwen2-VL tokenizer with --tokenizer")
+      }
+      return Int(id)
+    }
+    guard tokenizer.vocabularySize <= shape.vocabulary else {
+      throw Failure(
+        .badData, "the tokenizer does not fit \(like.rawValue)", at: "\(folder)/tokenizer.json",
+        expected: "at most \(shape.vocabulary) ids", found: String(tokenizer.vocabularySize))
+    }
+    let tokens = SpecialTokens(
+      endOfText: try id("<|endoftext|>"), turnEnd: try id("<|im_end|>"),
+      visionStart: try id("<|vision_start|>"), visionEnd: try id("<|vision_end|>"),
+      visionPad: try id("<|vision_pad|>"), imagePad: try id("<|image_pad|>"),
+      videoPad: try id("<|video_pad|>"))
+    if !shape.isTiny, tokens.imagePad != SpecialTokens.qwen.imagePad {
+      throw Failure(
+        .badData, "not the tokenizer of \(like.rawValue)", at: "\(folder)/tokenizer.json",
+        expected: "<|image_pad|> with the id \(SpecialTokens.qwen.imagePad)",
+        found: String(tokens.imagePad),
+        advice: "Name the folder of a real Qwen2-VL checkpoint with --tokenizer")
+    }
+    return tokens
+  }
+}
