@@ -34,11 +34,21 @@ public final class Stage: Sendable {
     limit = options.limit
     Parallelism.threads = threads
     isQuiet = options.quiet
-    log = Logger(label: name) { label in
+    log = Logger(label: Stage.label(name, arguments: CommandLine.arguments)) { label in
       StageLogHandler(
         label: label, format: options.logFormat, logLevel: options.quiet ? .warning : .info)
     }
     Interrupt.listen()
+  }
+
+  /// The program with the artifact that it makes: several stages of a run may speak at a time.
+  static func label(_ name: String, arguments: [String]) -> String {
+    guard let option = arguments.firstIndex(of: "--output"), option + 1 < arguments.count else {
+      return name
+    }
+    let parts = arguments[option + 1].split(separator: "/")
+    let artifact = parts.first == "runs" ? parts.dropFirst(2) : parts.suffix(1)
+    return artifact.isEmpty ? name : "\(name) \(artifact.joined(separator: "/"))"
   }
 
   // MARK: Interruption

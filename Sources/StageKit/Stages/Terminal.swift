@@ -10,8 +10,11 @@ final class Terminal: Sendable {
   private let bar = Mutex("")
 
   private init() {
-    let plain = ProcessInfo.processInfo.environment["TERM"] ?? "dumb" == "dumb"
-    isLive = isatty(STDERR_FILENO) == 1 && !plain
+    let environment = ProcessInfo.processInfo.environment
+    let plain = (environment["TERM"] ?? "dumb") == "dumb"
+    // Make sets it when several stages share the terminal.
+    let lines = environment["VLSI_PROGRESS"] == "lines"
+    isLive = isatty(STDERR_FILENO) == 1 && !plain && !lines
   }
 
   func write(_ line: String) {

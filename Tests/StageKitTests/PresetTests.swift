@@ -1,0 +1,254 @@
+import Failures
+import Foundation
+import Testing
+
+@testable import StageKit
+
+@Suite struct PresetTests {
+  @Test("A key that the file does not give has its section's default")
+  func defaults() throws {
+    let scratch = try Scratch()
+    let preset = try Preset(contentsOf: try scratch.write("a.yaml", "align:\n  steps: 7\n"))
+    #expect(preset.align.steps == 7)
+    #expect(preset.align.loraRank == 64)
+    #expect(preset.align.optimizer.learningRate == 1e-4)
+    #expect(preset.finetune.steps == FinetuneSettings().steps)
+    #expect(preset.extract.teacherLayers == .every(first: 2, step: 4))
+  }
+
+  @Test("An empty file, and one of comments, is the defaults")
+  func empty() throws {
+    let scratch = try Scratch()
+    for text in ["", "# nothing\n", "align:\n"] {
+      let preset = try Preset(contentsOf: try scratch.write("a.yaml", text))
+      #expect(preset.settings == Preset().settings)
+    }
+  }
+
+  @Test("Values of every kind are read")
+  func kinds() throws {
+    let scratch = try Scratch()
+    let text = """
+      run: {seed: 18446744073709551615, threads: 3}
+      prepare:
+        min_pixels: 3136
+        max_pixels: null
+        too_long: cut
+        questions: independent
+      extract:
+        teacher_layers: {first: 4, every: 8}
+        student_layers: [2, 6, 10]
+        store_visual: true
+      align:
+        learning_rate: 2e-3
+        clip_norm: 1
+        matching: bottom-3
+      report:
+        title: "a: #1"
+      """
+    let preset = try Preset(contentsOf: try scratch.write("a.yaml", text))
+    #expect(preset.run.seed == UInt64.max)
+    #expect(preset.run.threads == 3)
+    #expect(preset.prepare.minPixels == 3136)
+    #expect(preset.prepare.maxPixels == nil)
+    #expect(preset.prepare.tooLong == .cut)
+    #expect(preset.prepare.questions == .independent)
+    #expect(preset.extract.teacherLayers == .every(first: 4, step: 8))
+    #expect(preset.extract.studentLayers == .list([2, 6, 10]))
+    #expect(preset.extract.storeVisual)
+    #expect(preset.align.optimizer.learningRate == 2e-3)
+    #expect(preset.align.optimizer.clipNorm == 1)
+    #expect(preset.align.matching == .bottom3)
+    #expect(preset.report.title == "a: #1")
+  }
+
+  @Test("A preset that extends another wins key by key")
+  func extending() throws {
+    let scratch = try Scratch()
+    _ = try scratch.write("base.yaml", "align:\n  steps: 1\n  lora_rank: 8\nrun:\n  seed: 5\n")
+    _ = try scratch.write("middle.yaml", "extends: base.yaml\nalign:\n  steps: 2\n")
+    let path = try scratch.write("top.yaml", "extends: middle.yaml\nalign:\n  lora_alpha: 3\n")
+    let preset = try Preset(contentsOf: path)
+    #expect(preset.align.steps == 2)
+    #expect(preset.align.loraRank == 8)
+    #expect(preset.align.loraAlpha == 3)
+    #expect(preset.run.seed == 5)
+  }
+
+  /// What is refused, with the whole message. `$` stands for the file.
+  static let refusals: [(text: String, message: String)] = [
+    (
+      "align:\n  learning_rat: 1e-4\n",
+      "$:2: unknown key learning_rat in section align. Did you mean learning_rate?"
+    ),
+    (
+      "align:\n  steps: 1\n\n  mathcing: random\n",
+      "$:4: unknown key mathcing in section align. Did you mean matching?"
+    ),
+    (
+      "target:\n  zzzzzzzzzzzz: 1\n",
+      "$:2: unknown key zzzzzzzzzzzz in section target. Known keys: form, top_k, precision."
+    ),
+    ("aligm:\n  steps: 1\n", "$:1: unknown key aligm in the preset. Did you mean align?"),
+    (
+      "extract:\n  teacher_layers: {first: 2, evry: 4}\n",
+      "$:2: unknown key evry in section extract.teacher_layers. Did you mean every?"
+    ),
+    (
+      "align:\n  steps: many\n",
+      "$:2: align.steps has the wrong type; expected a whole number, found \"many\""
+    ),
+    (
+      "align:\n  steps: 1.5\n",
+      "$:2: align.steps has the wrong type; expected a whole number, found \"1.5\""
+    ),
+    (
+      "align:\n  steps: \"7\"\n",
+      "$:2: align.steps has the wrong type; expected a whole number, found \"7\""
+    ),
+    (
+      "align:\n  learning_rate: nan\n",
+      "$:2: align.learning_rate has the wrong type; expected a number, found \"nan\""
+    ),
+    (
+      "align:\n  search_range: yes\n",
+      "$:2: align.search_range has the wrong type; expected true or false, found \"yes\""
+    ),
+    (
+      "target:\n  form: top\n",
+      "$:2: target.form has the wrong type; expected exact or topk, found \"top\""
+    ),
+    (
+      "prepare:\n  min_pixels: [1]\n",
+      "$:2: prepare.min_pixels has the wrong type; expected a whole number or null, "
+        + "found a list of 1"
+    ),
+    (
+      "extract:\n  student_layers: [6, 2]\n",
+      "$:2: extract.student_layers has the wrong type; expected layers in rising order, "
+        + "at least one, found a list of 2"
+    ),
+    ("align: 3\n", "$:1: section align has the wrong type; expected keys with values, found \"3\""),
+    (
+      "align:\n  steps: -1\n",
+      "$:2: align.steps is out of range; expected 0 or more, found -1"
+    ),
+    (
+      "align:\n  beta1: 1.5\n",
+      "$:2: align.beta1 is out of range; expected 0 to 0.999999, found 1.5"
+    ),
+    (
+      "prepare:\n  max_reject_share: 7\n",
+      "$:2: prepare.max_reject_share is out of range; expected 0 to 1, found 7"
+    ),
+    ("align:\n  steps: 1\n  steps: 2\n", "$:2: the key steps stands twice"),
+    (
+      "- 1\n- 2\n",
+      "$:1: the preset has no sections; expected sections such as align:, "
+        + "found a list of 2"
+    ),
+    (
+      "extends: [a]\n",
+      "$:1: extends has the wrong type; expected the name of a preset, "
+        + "found a list of 1"
+    ),
+  ]
+
+  @Test("A wrong preset is refused with file and line", arguments: refusals)
+  func refusal(_ refusal: (text: String, message: String)) throws {
+    let scratch = try Scratch()
+    let path = try scratch.write("a.yaml", refusal.text)
+    let found = failure { _ = try Preset(contentsOf: path) }
+    #expect(found?.code == .badPreset)
+    #expect(found?.description == refusal.message.replacingOccurrences(of: "$", with: path))
+  }
+
+  @Test("Broken YAML is refused with line and column")
+  func brokenYAML() throws {
+    let scratch = try Scratch()
+    for text in ["align:\n  steps: [1\nb: 2\n", "a: b: c\n", "\t\n x: }"] {
+      let path = try scratch.write("a.yaml", text)
+      let found = failure { _ = try Preset(contentsOf: path) }
+      #expect(found?.code == .badPreset)
+      #expect(found?.what.hasPrefix("not valid YAML") == true)
+      #expect(found?.place?.contains("\(path):") == true)
+    }
+    let path = "\(scratch.path)/b.yaml"
+    try Data([0xFF, 0xFE, 0x41, 0x00]).write(to: URL(fileURLWithPath: path))
+    #expect(failure { _ = try Preset(contentsOf: path) }?.code == .badPreset)
+  }
+
+  @Test("An unknown key of an extended file is found in that file")
+  func unknownKeyOfBase() throws {
+    let scratch = try Scratch()
+    let base = try scratch.write("base.yaml", "# one\nalign:\n  stepz: 1\n")
+    let path = try scratch.write("top.yaml", "extends: base.yaml\n")
+    #expect(failure { _ = try Preset(contentsOf: path) }?.place == "\(base):3")
+  }
+
+  @Test("Missing files and circles are refused")
+  func missingFilesAndCircles() throws {
+    let scratch = try Scratch()
+    let missing = failure { _ = try Preset(contentsOf: "\(scratch.path)/no.yaml") }
+    #expect(missing?.code == .inputMissing)
+    let path = try scratch.write("a.yaml", "extends: b.yaml\n")
+    let base = failure { _ = try Preset(contentsOf: path) }
+    #expect(base?.code == .inputMissing)
+    #expect(base?.place == "\(path):1")
+    _ = try scratch.write("b.yaml", "run:\nextends: a.yaml\n")
+    let circle = failure { _ = try Preset(contentsOf: path) }
+    #expect(circle?.code == .badPreset)
+    #expect(circle?.place == "\(scratch.path)/b.yaml:2")
+    #expect(circle?.found == "a.yaml -> b.yaml -> a.yaml")
+  }
+
+  @Test("The keys of a section are listed once and in snake case")
+  func keys() throws {
+    var preset = Preset().settings
+    guard case .object(let sections) = preset else {
+      Issue.record("not an object")
+      return
+    }
+    #expect(sections.map(\.key) == Preset.sectionNames)
+    for (section, value) in sections {
+      guard case .object(let pairs) = value else {
+        Issue.record("\(section) is no object")
+        continue
+      }
+      #expect(Set(pairs.map(\.key)).count == pairs.count, "\(section)")
+      for (key, _) in pairs {
+        #expect(key.allSatisfy { $0.isLowercase || $0.isNumber || $0 == "_" }, "\(section).\(key)")
+      }
+    }
+    preset = .null
+    #expect(AlignSettings.keys.contains("intermediate_loss"))
+  }
+
+  @Test("Settings survive a way through YAML")
+  func roundTrip() throws {
+    // JSON is YAML: what a section prints must read back as itself.
+    let scratch = try Scratch()
+    let path = try scratch.write("a.yaml", Preset().settings.json)
+    #expect(try Preset(contentsOf: path).settings == Preset().settings)
+  }
+
+  @Test("The presets of this repository are right, comments and all")
+  func shipped() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().path
+    let files = try FileManager.default.contentsOfDirectory(atPath: "\(root)/pipeline")
+      .filter { $0.hasSuffix(".yaml") }
+    #expect(files.contains("tiny.yaml"))
+    for file in files { _ = try Preset(contentsOf: "\(root)/pipeline/\(file)") }
+
+    let tiny = try Preset(contentsOf: "\(root)/pipeline/tiny.yaml")
+    let alone = try Preset(contentsOf: "\(root)/pipeline/tiny-sft.yaml")
+    let lastLayer = try Preset(contentsOf: "\(root)/pipeline/tiny-last-layer.yaml")
+    #expect(alone.finetune.steps == tiny.align.steps + tiny.finetune.steps)
+    #expect(tiny.finetune.optimizer.scheduleOffset == tiny.align.steps)
+    #expect(tiny.finetune.optimizer.scheduleSteps == tiny.align.steps + tiny.finetune.steps)
+    #expect(tiny.align.optimizer.scheduleSteps == tiny.align.steps + tiny.finetune.steps)
+    #expect(lastLayer.align.intermediateLoss == AlignSettings.IntermediateLoss.none)
+    #expect(lastLayer.finetune.settings == tiny.finetune.settings)
+  }
+}
