@@ -1,0 +1,169 @@
+import Artifacts
+import Failures
+import Kernels
+import Synchronization
+
+/// A Hugging Face checkpoint of Qwen2-VL: its config and its weights, mapped, not read.
+///
+/// Weights come under the hub's names (`visual.*`, `model.*`, `lm_head.weight`) or under those of
+/// newer releases (`model.visual.*`, `model.language_model.*`); here they have the hub's.
+public final class Checkpoint: Sendable {
+  public let directory: String
+  public let config: Qwen2VLConfig
+  /// The names of all weights, as people count.
+  public let names: [String]
+  /// The files that hold them.
+  public let files: [String]
+
+  private let tensors: [String: MappedTensor]
+  private let cachedFingerprint = Mutex<String?>(nil)
+
+  /// Throws 66 when folder, config or weights are missing, 65 when they are not sound.
+  public init(directory: String) throws {
+    self.directory = directory
+    config = try Qwen2VLConfig(directory: directory)
+    let (files, found) = try Checkpoint.mapWeights(directory)
+    var tensors: [String: MappedTensor] = [:]
+    for tensor in found {
+      let name = Checkpoint.canonicalName(tensor.name)
+      if let other = tensors.updateValue(tensor, forKey: name) {
+        throw Failure(
+          .badData, "tensor \(name) comes twice", at: tensor.file,
+          found: "\(other.name) in \(other.file) and \(tensor.name)")
+      }
+    }
+    self.files = files
+    self.tensors = tensors
+    names = tensors.keys.sorted(by: naturallyPrecedes)
+  }
+
+  /// The hub's name of a weight.
+  static func canonicalName(_ name: String) -> String {
+    for (prefix, canonical) in [
+      ("model.visual.", "visual."), ("model.language_model.", "model."),
+    ] where name.hasPrefix(prefix) {
+      return canonical + name.dropFirst(prefix.count)
+    }
+    return name
+  }
+
+  private static func mapWeights(
+    _ directory: String
+  ) throws -> (files: [String], tensors: [MappedTensor]) {
+    let single = Files.join(directory, "model.safetensors")
+    let index = Files.join(directory, "model.safetensors.index.json")
+    if Files.exists(single) {
+      let file = try readSafetensorsFile(single)
+      return (["model.safetensors"], Array(file.tensors.values))
+    }
+    guard Files.exists(index) else {
+      throw Failure(
+        .inputMissing, "no weights in the checkpoint", at: directory,
+        expected: "model.safetensors or model.safetensors.index.json",
+        advice: "Fetch the safetensors files; other formats are not read")
+    }
+    let json = try JSON(parsing: Files.read(index, limit: 1 << 28), place: index)
+    guard let map = json["weight_map"]?.asObject, !map.isEmpty else {
+      throw Failure(.badData, "no \"weight_map\"", at: index)
+    }
+    var opened: [String: SafetensorsFile] = [:]
+    var tensors: [MappedTensor] = []
+    for (name, value) in map.sorted(by: { $0.key < $1.key }) {
+      guard let fileName = value.asString, !fileName.contains("/"), !fileName.hasPrefix(".") else {
+        throw Failure(
+          .badData, "bad file for tensor \(name)", at: index, expected: "a file's name",
+          found: value.text())
+      }
+      let path = Files.join(directory, fileName)
+      guard Files.exists(path) else {
+        throw Failure(
+          .badData, "the index names a file that is not there, for tensor \(name)", at: index,
+          expected: fileName, found: "no such file", advice: "Fetch the missing file")
+      }
+      let file = try opened[fileName] ?? readSafetensorsFile(path)
+      opened[fileName] = file
+      guard let tensor = file.tensors[name] else {
+        throw Failure(
+          .badData, "the index places tensor \(name) in a file that lacks it", at: path)
+      }
+      tensors.append(tensor)
+    }
+    return (opened.keys.sorted(), tensors)
+  }
+
+  // MARK: Tensors
+
+  /// A weight by the hub's name. Throws 65 naming it and both shapes when it is missing, has
+  /// another shape or holds no floats. Where head and embedding are tied, `lm_head.weight` is the
+  /// embedding.
+  public func tensor(_ name: String, shape: [Int]) throws -> MappedTensor {
+    var wanted = name
+    if name == "lm_head.weight", config.text.tieWordEmbeddings {
+      wanted = "model.embed_tokens.weight"
+    }
+    guard let tensor = tensors[wanted] else {
+      throw Failure(
+        .badData, "tensor \(name) is missing", at: directory, expected: "shape \(shape)",
+        found: "no such tensor")
+    }
+    try tensor.requireShape(shape)
+    return tensor
+  }
+
+  /// A weight as it lies there, nil when there is none.
+  public subscript(_ name: String) -> MappedTensor? { tensors[name] }
+
+  /// Throws 65 naming the first tensor that is missing, mis-shaped, wrongly typed or not the
+  /// model's. Without `expected`, what the config implies.
+  public func checkComplete(expected: [String: [Int]]? = nil) throws {
+    let expected =
+      expected
+      ?? Dictionary(
+        config.tensorShapes.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+    for (name, shape) in expected.sorted(by: { naturallyPrecedes($0.key, $1.key) }) {
+      _ = try tensor(name, shape: shape)
+    }
+    // A tied head may be stored all the same; the embedding is what counts.
+    let extra = names.filter {
+      expected[$0] == nil && !($0 == "lm_head.weight" && config.text.tieWordEmbeddings)
+    }
+    if let first = extra.first, let tensor = tensors[first] {
+      throw Failure(
+        .badData, "tensor \(first) is not part of the model", at: tensor.file,
+        expected: "no such tensor", found: "shape \(tensor.shape)",
+        advice: extra.count > 1 ? "There are \(extra.count) such tensors" : nil)
+    }
+  }
+
+  // MARK: Fingerprint
+
+  /// A digest of the config and the weights, the same for the same model however it is cut into
+  /// files or named. Tensors up to 1 MiB go in whole; of a larger one sixteen evenly spaced blocks
+  /// of 64 KiB do, so that 15 GB take a second. That tells models and training states apart; it
+  /// does not find a damaged byte.
+  public var fingerprint: String {
+    cachedFingerprint.withLock { cached in
+      if let cached { return cached }
+      var digest = Digest()
+      digest.update(String(decoding: config.hubJSON(), as: UTF8.self))
+      for name in names {
+        guard let tensor = tensors[name] else { continue }
+        digest.update("\n\(name) \(tensor.type.rawValue) \(tensor.shape)\n")
+        withExtendedLifetime(tensor.owner) { Checkpoint.sample(tensor.bytes, into: &digest) }
+      }
+      let value = digest.value
+      cached = value
+      return value
+    }
+  }
+
+  private static func sample(_ bytes: UnsafeRawBufferPointer, into digest: inout Digest) {
+    let block = 1 << 16
+    let blocks = 16
+    guard bytes.count > block * blocks else { return digest.update(bytes) }
+    for number in 0..<blocks {
+      let start = (bytes.count - block) / (blocks - 1) * number
+      digest.update(UnsafeRawBufferPointer(rebasing: bytes[start..<(start + block)]))
+    }
+  }
+}

@@ -1,0 +1,238 @@
+import Artifacts
+import Failures
+import Kernels
+
+/// Members of one object of the config, looked up under several names.
+private struct Section {
+  let json: JSON
+  let place: String
+
+  private func find(_ names: [String]) -> JSON? {
+    for name in names {
+      if let value = json[name], value != .null { return value }
+    }
+    return nil
+  }
+
+  private func bad(_ names: [String], _ expected: String) -> Failure {
+    Failure(
+      .badData, "bad or missing \"\(names[0])\"", at: place, expected: expected,
+      found: find(names).map { String($0.text().prefix(60)) } ?? "nothing")
+  }
+
+  /// A size: at least one, and small enough that no product of a few overflows.
+  func size(_ names: String..., or standard: Int? = nil) throws -> Int {
+    guard let value = find(names) else {
+      if let standard { return standard }
+      throw bad(names, "a whole number above zero")
+    }
+    guard let number = value.asInt, (1...(1 << 24)).contains(number) else {
+      throw bad(names, "a whole number from 1 to 16777216")
+    }
+    return number
+  }
+
+  func token(_ names: String..., or standard: Int) throws -> Int {
+    // Several end tokens may be given: the first is the one that training uses.
+    guard let value = find(names) else { return standard }
+    guard let number = value.asInt ?? value.asArray?.first?.asInt, number >= 0 else {
+      throw bad(names, "a token's number")
+    }
+    return number
+  }
+
+  func number(_ names: String..., or standard: Double? = nil) throws -> Double {
+    guard let value = find(names) else {
+      if let standard { return standard }
+      throw bad(names, "a number above zero")
+    }
+    guard let number = value.asDouble, number > 0 else { throw bad(names, "a number above zero") }
+    return number
+  }
+
+  /// Refuses anything but `value`, where the member is given at all.
+  func require(_ name: String, _ value: JSON) throws {
+    guard let found = find([name]), found != value else { return }
+    throw Failure(
+      .badData, "unsupported \"\(name)\"", at: place, expected: value.text(),
+      found: String(found.text().prefix(60)))
+  }
+}
+
+extension Qwen2VLConfig {
+  /// - Parameter place: the file, for messages.
+  public init(_ json: JSON, place: String) throws {
+    let type = json["model_type"]?.asString ?? "nothing"
+    guard type == "qwen2_vl" else {
+      throw Failure(
+        .badData, "unsupported model type", at: place, expected: "qwen2_vl", found: type,
+        advice: "This program distils Qwen2-VL models only")
+    }
+    guard let visionJSON = json["vision_config"] else {
+      throw Failure(.badData, "no \"vision_config\"", at: place)
+    }
+    let root = Section(json: json, place: place)
+    let vision = Section(json: visionJSON, place: "\(place), vision_config")
+    let text =
+      json["text_config"].map { Section(json: $0, place: "\(place), text_config") } ?? root
+    try text.require("hidden_act", "silu")
+    try text.require("use_sliding_window", false)
+    for kind in text.json["layer_types"]?.asArray ?? [] where kind != "full_attention" {
+      throw Failure(
+        .badData, "unsupported layer type", at: text.place, expected: "full_attention",
+        found: kind.text())
+    }
+    try vision.require("hidden_act", "quick_gelu")
+
+    self.init(
+      text: try Qwen2VLConfig.text(text, root: root), vision: try Qwen2VLConfig.vision(vision),
+      imageTokenID: try root.token("image_token_id", or: 151_655),
+      videoTokenID: try root.token("video_token_id", or: 151_656),
+      visionStartTokenID: try root.token("vision_start_token_id", or: 151_652),
+      visionEndTokenID: try root.token("vision_end_token_id", or: 151_653),
+      bosTokenID: (text.json["bos_token_id"] ?? json["bos_token_id"])?.asInt,
+      eosTokenID: try text.token(
+        "eos_token_id", or: root.token("eos_token_id", or: 151_645)),
+      dtype: Qwen2VLConfig.elementType(
+        json["dtype"]?.asString ?? json["torch_dtype"]?.asString
+          ?? text.json["dtype"]?.asString))
+    try check(place: place)
+  }
+
+  private static func text(_ section: Section, root: Section) throws -> Text {
+    let rope = ["rope_parameters", "rope_scaling"].lazy
+      .compactMap { name in section.json[name].flatMap { $0.asObject == nil ? nil : (name, $0) } }
+      .first
+    guard let rope, let list = rope.1["mrope_section"]?.asArray else {
+      throw Failure(
+        .badData, "no \"mrope_section\"", at: section.place,
+        expected: "rope_scaling.mrope_section or rope_parameters.mrope_section")
+    }
+    let sections = list.compactMap(\.asInt)
+    guard sections.count == 3, list.count == 3,
+      sections.allSatisfy({ (0...(1 << 16)).contains($0) })
+    else {
+      throw Failure(
+        .badData, "bad \"mrope_section\"", at: section.place,
+        expected: "three whole numbers", found: rope.1["mrope_section"]?.text())
+    }
+    let kind = (rope.1["rope_type"] ?? rope.1["type"])?.asString ?? "mrope"
+    guard kind == "mrope" || kind == "default" else {
+      throw Failure(
+        .badData, "unsupported rotary embedding", at: section.place, expected: "mrope",
+        found: kind)
+    }
+    let ropeSection = Section(json: rope.1, place: "\(section.place), \(rope.0)")
+    let heads = try section.size("num_attention_heads")
+    let tie = root.json["tie_word_embeddings"] ?? section.json["tie_word_embeddings"]
+    return Text(
+      hiddenSize: try section.size("hidden_size"),
+      layers: try section.size("num_hidden_layers"), heads: heads,
+      keyValueHeads: try section.size("num_key_value_heads", or: heads),
+      intermediateSize: try section.size("intermediate_size"),
+      vocabularySize: try section.size("vocab_size"),
+      ropeTheta: try section.number(
+        "rope_theta", or: ropeSection.number("rope_theta", or: 1_000_000)),
+      mropeSection: sections,
+      rmsNormEpsilon: Float(try section.number("rms_norm_eps", or: 1e-6)),
+      tieWordEmbeddings: tie?.asBool ?? false,
+      maxPositions: try section.size("max_position_embeddings", or: 32768))
+  }
+
+  private static func vision(_ section: Section) throws -> Vision {
+    Vision(
+      depth: try section.size("depth"), embedDimension: try section.size("embed_dim"),
+      heads: try section.size("num_heads"), mlpRatio: try section.number("mlp_ratio", or: 4),
+      patchSize: try section.size("patch_size"),
+      temporalPatchSize: try section.size("temporal_patch_size", or: 2),
+      spatialMergeSize: try section.size("spatial_merge_size", or: 2),
+      inChannels: try section.size("in_chans", "in_channels", or: 3),
+      hiddenSize: try section.size("hidden_size"))
+  }
+
+  private static func elementType(_ name: String?) -> ElementType? {
+    switch name {
+    case "bfloat16": .bfloat16
+    case "float16": .float16
+    case "float32": .float32
+    default: nil
+    }
+  }
+
+  /// Throws 65 when numbers do not fit together.
+  private func check(place: String) throws {
+    func require(_ holds: Bool, _ what: String, _ expected: String, _ found: String) throws {
+      if !holds {
+        throw Failure(.badData, what, at: place, expected: expected, found: found)
+      }
+    }
+    try require(
+      text.hiddenSize % text.heads == 0 && text.headDimension % 2 == 0,
+      "the width does not divide into heads", "an even number for each of \(text.heads) heads",
+      "hidden_size \(text.hiddenSize)")
+    try require(
+      text.heads % text.keyValueHeads == 0, "heads do not share key/value heads evenly",
+      "a divisor of \(text.heads)", "num_key_value_heads \(text.keyValueHeads)")
+    try require(
+      text.mropeSection.reduce(0, +) * 2 == text.headDimension,
+      "mrope_section does not cover a head", "a sum of \(text.headDimension / 2)",
+      "\(text.mropeSection)")
+    try require(
+      vision.embedDimension % vision.heads == 0 && vision.headDimension % 4 == 0,
+      "the vision encoder's width does not divide into heads",
+      "a multiple of 4 for each of \(vision.heads) heads", "embed_dim \(vision.embedDimension)")
+    try require(
+      vision.hiddenSize == text.hiddenSize,
+      "the merger's output is not as wide as the language model",
+      "vision_config.hidden_size \(text.hiddenSize)", "\(vision.hiddenSize)")
+    try require(
+      vision.mlpRatio <= 1024, "mlp_ratio is too large", "at most 1024", "\(vision.mlpRatio)")
+    let ids = [imageTokenID, videoTokenID, visionStartTokenID, visionEndTokenID, eosTokenID]
+    try require(
+      ids.allSatisfy { $0 < text.vocabularySize }, "a special token lies outside the vocabulary",
+      "ids below \(text.vocabularySize)", "\(ids.max() ?? 0)")
+  }
+
+  /// The config as the hub writes it.
+  public func hubJSON() -> [UInt8] {
+    let name: [ElementType: String] = [
+      .bfloat16: "bfloat16", .float16: "float16", .float32: "float32",
+    ]
+    var members: [String: JSON] = [
+      "architectures": ["Qwen2VLForConditionalGeneration"], "model_type": "qwen2_vl",
+      "attention_dropout": 0.0, "hidden_act": "silu", "initializer_range": 0.02,
+      "hidden_size": .int(text.hiddenSize), "num_hidden_layers": .int(text.layers),
+      "num_attention_heads": .int(text.heads), "num_key_value_heads": .int(text.keyValueHeads),
+      "intermediate_size": .int(text.intermediateSize), "vocab_size": .int(text.vocabularySize),
+      "max_position_embeddings": .int(text.maxPositions),
+      "max_window_layers": .int(text.layers), "sliding_window": .int(text.maxPositions),
+      "use_sliding_window": false, "use_cache": true,
+      "rms_norm_eps": .number(Qwen2VLConfig.shortest(text.rmsNormEpsilon)),
+      "rope_theta": .number(text.ropeTheta),
+      "rope_scaling": [
+        "type": "mrope", "mrope_section": .array(text.mropeSection.map { .int($0) }),
+      ],
+      "tie_word_embeddings": .bool(text.tieWordEmbeddings),
+      "image_token_id": .int(imageTokenID), "video_token_id": .int(videoTokenID),
+      "vision_start_token_id": .int(visionStartTokenID),
+      "vision_end_token_id": .int(visionEndTokenID), "eos_token_id": .int(eosTokenID),
+      "vision_config": [
+        "model_type": "qwen2_vl", "depth": .int(vision.depth),
+        "embed_dim": .int(vision.embedDimension), "num_heads": .int(vision.heads),
+        "mlp_ratio": vision.mlpRatio == vision.mlpRatio.rounded()
+          ? .int(Int(vision.mlpRatio)) : .number(vision.mlpRatio),
+        "patch_size": .int(vision.patchSize), "spatial_patch_size": .int(vision.patchSize),
+        "temporal_patch_size": .int(vision.temporalPatchSize),
+        "spatial_merge_size": .int(vision.spatialMergeSize),
+        "in_chans": .int(vision.inChannels), "in_channels": .int(vision.inChannels),
+        "hidden_act": "quick_gelu", "hidden_size": .int(vision.hiddenSize),
+      ],
+    ]
+    if let bosTokenID { members["bos_token_id"] = .int(bosTokenID) }
+    if let dtype, let name = name[dtype] { members["torch_dtype"] = .string(name) }
+    return Array(JSON.object(members).text(pretty: true).utf8)
+  }
+
+  /// The double that prints as the float does: 1e-06, not 9.999999974752427e-07.
+  private static func shortest(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
+}
