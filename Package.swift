@@ -17,17 +17,23 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
   ("Tokenization", ["Failures", "CXXHash"], false),
   ("Imaging", ["Failures", "CTurboJPEG", "CPNG", "CWebP", "CXXHash"], false),
-  ("Qwen2VL", ["Failures", "Kernels", "Tensors", "Checkpoints", "Tokenization", "Imaging"], false),
+  (
+    "Qwen2VL",
+    ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging"], false
+  ),
   ("Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], false),
   (
     "Training",
-    ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation"], false
+    [
+      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
+      "Qwen2VL", "Distillation",
+    ], false
   ),
   ("Evaluation", ["Failures", "Imaging", "Qwen2VL", "Tokenization"], false),
   (
     "StageKit",
     [
-      "Failures", "Kernels", "Artifacts", "Checkpoints",
+      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
       .product(name: "Yams", package: "Yams"),
@@ -43,9 +49,9 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors"]),
   ("vlsi-align", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
   ("vlsi-finetune", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
-  ("vlsi-evaluate", ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Tokenization"]),
+  ("vlsi-evaluate", ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]),
   ("vlsi-report", ["Artifacts", "Evaluation"]),
-  ("vlsi-generate", ["Checkpoints", "Qwen2VL", "Distillation", "Tokenization", "Imaging"]),
+  ("vlsi-generate", ["Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]),
   ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization"]),
 ]
 

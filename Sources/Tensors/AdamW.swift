@@ -10,16 +10,19 @@ public final class AdamW {
     public var weightDecay: Float
     /// The largest norm of all gradients together; nil or 0 does not clip.
     public var clipNorm: Float?
+    /// Whether vectors (norms, biases) decay like matrices, as torch does unless told otherwise.
+    public var decaysVectors: Bool
 
     public init(
       beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8, weightDecay: Float = 0.01,
-      clipNorm: Float? = nil
+      clipNorm: Float? = nil, decaysVectors: Bool = true
     ) {
       self.beta1 = beta1
       self.beta2 = beta2
       self.epsilon = epsilon
       self.weightDecay = weightDecay
       self.clipNorm = clipNorm
+      self.decaysVectors = decaysVectors
     }
   }
 
@@ -56,7 +59,7 @@ public final class AdamW {
     let norm = gradientNorm()
     var scale: Float = 1
     if let clip = settings.clipNorm, clip > 0, norm > clip { scale = clip / (norm + 1e-6) }
-    let numbers = AdamStep(
+    var numbers = AdamStep(
       learningRate: learningRate, beta1: settings.beta1, beta2: settings.beta2,
       epsilon: settings.epsilon, weightDecay: settings.weightDecay,
       correction1: Float(1 - pow(Double(settings.beta1), Double(steps))),
@@ -66,6 +69,8 @@ public final class AdamW {
       guard let values = parameter.mutableValues, let gradient = parameter.gradient else {
         continue
       }
+      let decays = settings.decaysVectors || parameter.shape.count > 1
+      numbers.weightDecay = decays ? settings.weightDecay : 0
       adamW(
         values, gradient: gradient.pointer, first: moment.first.pointer,
         second: moment.second.pointer, parameter.count, numbers)

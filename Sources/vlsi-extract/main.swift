@@ -1,1 +1,148 @@
-print("not built yet")
+import ArgumentParser
+import Artifacts
+import Checkpoints
+import Failures
+import Kernels
+import Qwen2VL
+import StageKit
+import Tensors
+import Training
+
+/// Hidden states of the target layers and of the last layer at the supervised positions.
+struct Extract: StageCommand {
+  static let name = "vlsi-extract"
+  static let abstract = "Extracts a backbone's layer features from prepared samples."
+  static let example =
+    "vlsi-extract --model teacher --samples runs/2b/samples --role teacher --output features"
+
+  enum Role: String, ExpressibleByArgument, CaseIterable {
+    case teacher, student
+  }
+
+  @Option(help: "The backbone's checkpoint.")
+  var model: String
+  @Option(help: "The samples artifact.")
+  var samples: String
+  @Option(help: "Target layers, counted from 1: a list 2,6,10 or first:step 2:4.")
+  var layers: String?
+  @Option(help: "Whose layers of the preset to take when --layers is not given.")
+  var role = Role.teacher
+  @Option(help: "The features artifact to write.")
+  var output: String
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    Parallelism.threads = stage.threads
+    let settings = stage.preset.extract
+    let backbone = try Backbone(model)
+    let selection =
+      try layers.map(LayerSelection.init(parsing:))
+      ?? (role == .teacher ? settings.teacherLayers : settings.studentLayers)
+    let targets = try selection.layers(of: backbone.config.text.layers, backbone: role.rawValue)
+    let reader = try ExampleReader(
+      samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
+    try backbone.requireSamples(reader.artifact)
+    var inputs = try backbone.fingerprints(as: "model")
+    inputs["samples"] = reader.artifact.fingerprint
+    let writer = try ArtifactWriter(
+      directory: output, kind: .features,
+      settings: [
+        "layers": .array(targets.map { .int($0) }), "store_visual": .bool(settings.storeVisual),
+        "tokens_per_batch": .int(settings.tokensPerBatch),
+        "limit": stage.limit.map { .int($0) } ?? .null,
+      ],
+      inputs: inputs, seed: stage.seed, threads: stage.threads,
+      samplesPerShard: reader.artifact.manifest.samplesPerShard, program: Self.name,
+      version: Stage.version)
+    if writer.isComplete {
+      stage.log.info("\(output) is complete already")
+      return writer.confirm()
+    }
+    if let reason = writer.startedOver { stage.log.notice("starting over: \(reason)") }
+    let pending = writer.unfinishedShards(of: reader.indices)
+    let left = pending.reduce(0) { $0 + $1.indices.count }
+    let progress = stage.progress(
+      total: reader.indices.count, unit: "samples", label: "extract",
+      done: reader.indices.count - left)
+    let metrics = try stage.metrics(output) { _ in true }
+    for (shard, indices) in pending {
+      try writer.writeShard(shard) { append in
+        try forEachBatch(indices, reader: reader, tokens: settings.tokensPerBatch) { examples in
+          try stage.checkInterrupt()
+          for record in records(
+            examples, model: backbone.model, layers: targets, visual: settings.storeVisual)
+          {
+            try append(record)
+          }
+          progress.advance(examples.count)
+        }
+      }
+      try metrics.append([
+        ("shard", .int(shard)), ("samples", .int(indices.count)),
+        ("seconds", .number(stage.wallSeconds)),
+      ])
+    }
+    progress.finish()
+    metrics.close()
+    try writer.finish(
+      facts: [
+        "model": .string(model), "layers": .array(targets.map { .int($0) }),
+        "width": .int(backbone.config.text.hiddenSize),
+        "vocabulary": .int(backbone.config.text.vocabularySize),
+        "tokenizer": .string(backbone.tokenizer.fingerprint),
+      ],
+      wallSeconds: stage.wallSeconds, peakBytes: stage.peakBytes)
+  }
+
+  /// Calls `body` with stretches of examples that hold about `tokens` tokens together.
+  private func forEachBatch(
+    _ indices: [Int], reader: ExampleReader, tokens: Int, _ body: ([Example]) throws -> Void
+  ) throws {
+    var group: [Example] = [], count = 0
+    for index in indices {
+      let example = try reader.example(index)
+      if !group.isEmpty, count + example.sample.inputIDs.count > tokens {
+        try body(group)
+        group = []
+        count = 0
+      }
+      group.append(example)
+      count += example.sample.inputIDs.count
+    }
+    if !group.isEmpty { try body(group) }
+  }
+
+  private func records(
+    _ examples: [Example], model: Qwen2VL, layers: [Int], visual: Bool
+  ) -> [Record] {
+    let tape = Tape(recording: false)
+    let packed = ExampleBatch(examples, model: model)
+    let embeddings = model.visualEmbeddings(packed.batch, tape: tape)
+    let output = model.forward(
+      packed.batch, tape: tape, layers: Set(layers), rows: packed.rows, visual: embeddings)
+    let width = model.config.text.hiddenSize
+    func stretch(_ tensor: Tensor, _ rows: Range<Int>) -> RawTensor {
+      let start = tensor.values + rows.lowerBound * width
+      return RawTensor(
+        Array(UnsafeBufferPointer(start: start, count: rows.count * width)), as: .bfloat16,
+        shape: [rows.count, width])
+    }
+    var visualStart = 0
+    return zip(examples, packed.stretches).map { example, rows in
+      var tensors: [String: RawTensor] = [
+        "positions": RawTensor(int32: example.positions, shape: [rows.count]),
+        "labels": RawTensor(int32: example.labels, shape: [rows.count]),
+        "hidden.last": stretch(output.last, rows),
+      ]
+      for (layer, tensor) in output.hidden { tensors["hidden.\(layer)"] = stretch(tensor, rows) }
+      if visual, let embeddings {
+        let count = example.sample.inputIDs.count { Int($0) == model.config.imageTokenID }
+        tensors["visual"] = stretch(embeddings, visualStart..<visualStart + count)
+        visualStart += count
+      }
+      return Record(index: example.index, tensors: tensors)
+    }
+  }
+}
+
+Extract.main()

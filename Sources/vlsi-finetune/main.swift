@@ -1,1 +1,97 @@
-print("not built yet")
+import ArgumentParser
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import Kernels
+import Qwen2VL
+import StageKit
+import Tensors
+import Training
+
+/// Step 3, supervised fine-tuning: next-token cross-entropy on the merged student.
+struct Finetune: StageCommand {
+  static let name = "vlsi-finetune"
+  static let abstract = "Merges an adapter into a backbone and fine-tunes it on prepared samples."
+  static let example =
+    "vlsi-finetune --model student --adapter runs/2b/adapter --samples runs/2b/samples --output model"
+
+  @Option(help: "The checkpoint to start from.")
+  var model: String
+  @Option(help: "An adapter artifact to merge first.")
+  var adapter: String?
+  @Option(help: "The samples artifact.")
+  var samples: String
+  @Option(help: "The model artifact to write, a Hugging Face checkpoint.")
+  var output: String
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    Parallelism.threads = stage.threads
+    let settings = stage.preset.finetune
+    let backbone = try Backbone(model)
+    let reader = try ExampleReader(
+      samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
+    try backbone.requireSamples(reader.artifact)
+    var inputs = try backbone.fingerprints(as: "model")
+    inputs["samples"] = reader.artifact.fingerprint
+    if let adapter {
+      let artifact = try ArtifactReader(directory: adapter, kind: .adapter)
+      try artifact.requireInput(
+        "student.weights", try backbone.checkpoint.fingerprint, from: model)
+      inputs["adapter"] = artifact.fingerprint
+      try AdapterFiles.attach(adapter, to: backbone.model)
+    }
+    let writer = try ArtifactWriter(
+      directory: output, kind: .model,
+      settings: .object([
+        "finetune": settings.settings.manifestValue, "limit": stage.limit.map { .int($0) } ?? .null,
+      ]),
+      inputs: inputs, seed: stage.seed, threads: stage.threads, program: Self.name,
+      version: Stage.version)
+    if writer.isComplete {
+      stage.log.info("\(output) is complete already")
+      return writer.confirm()
+    }
+    if let reason = writer.startedOver { stage.log.notice("starting over: \(reason)") }
+
+    LowRankAdapters.merge(into: backbone.model)
+    var parts: Set<Qwen2VL.Part> = [.language, .head]
+    if settings.trainEmbedding { parts.insert(.embedding) }
+    if settings.trainVision { parts.insert(.vision) }
+    if settings.steps > 0 { backbone.model.train(parts) }
+    let training = StageTraining(
+      stage: stage, directory: output,
+      state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
+      optimizers: [AdamW(backbone.model.parameters, settings.optimizer.adamW)],
+      settings: settings.optimizer, steps: settings.steps,
+      checkpointMinutes: settings.checkpointMinutes)
+    var order = DataOrder(count: reader.indices.count, seed: stage.seed)
+    try training.run(label: "finetune") { step in
+      let batches = try MicroBatches(
+        step: step, order: &order, reader: reader, samples: settings.samplesPerBatch,
+        accumulation: settings.accumulation)
+      var loss = 0.0
+      for examples in batches.examples {
+        let packed = ExampleBatch(examples, model: backbone.model)
+        let tape = Tape(recording: true)
+        let result = backbone.model.forward(
+          packed.batch, tape: tape, rows: packed.rows, checkpointing: settings.gradientCheckpointing
+        )
+        let crossEntropy = try tape.crossEntropy(
+          result.last, backbone.model.head, labels: packed.labels,
+          normaliser: batches.supervisedPositions)
+        loss += Double(crossEntropy.scalar)
+        tape.backward(crossEntropy)
+      }
+      return [("loss", .number(loss)), ("positions", .int(Int(batches.supervisedPositions)))]
+    }
+    let files = try ModelFiles.write(backbone.model, base: model, to: output)
+    for file in files { try writer.adoptFile(file) }
+    try writer.finish(
+      facts: ["base": .string(model), "steps": .int(settings.steps)],
+      wallSeconds: stage.wallSeconds, peakBytes: stage.peakBytes)
+  }
+}
+
+Finetune.main()

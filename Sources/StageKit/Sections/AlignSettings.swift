@@ -48,6 +48,9 @@ public struct AlignSettings: SettingsSection {
   public var lastWeight = 1.0
   /// Lets the student's verb-FFNs learn too; frozen is the paper's way.
   public var trainVerbalizers = false
+  /// Keeps only the blocks' inputs for the gradient and computes the rest again: less memory, more
+  /// time.
+  public var gradientCheckpointing = true
   /// Minutes between checkpoints of the training; 0 writes none.
   public var checkpointMinutes = 10.0
 
@@ -69,6 +72,7 @@ public struct AlignSettings: SettingsSection {
     try settings("intermediate_weight", &intermediateWeight, in: 0...1e6)
     try settings("last_weight", &lastWeight, in: 0...1e6)
     try settings("train_verbalizers", &trainVerbalizers)
+    try settings("gradient_checkpointing", &gradientCheckpointing)
     try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
   }
 }

@@ -13,6 +13,9 @@ public struct FinetuneSettings: SettingsSection {
   public var trainVision = false
   /// Lets the word embedding learn.
   public var trainEmbedding = true
+  /// Keeps only the blocks' inputs for the gradient and computes the rest again: less memory, more
+  /// time.
+  public var gradientCheckpointing = true
   /// Minutes between checkpoints of the training; 0 writes none.
   public var checkpointMinutes = 10.0
 
@@ -25,6 +28,7 @@ public struct FinetuneSettings: SettingsSection {
     try optimizer.declare(settings)
     try settings("train_vision", &trainVision)
     try settings("train_embedding", &trainEmbedding)
+    try settings("gradient_checkpointing", &gradientCheckpointing)
     try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
   }
 }

@@ -1,0 +1,119 @@
+import Artifacts
+import Failures
+import Foundation
+import Tensors
+import Training
+
+extension SettingValue {
+  /// The value as the manifest keeps it.
+  public var manifestValue: JSON {
+    switch self {
+    case .null: .null
+    case .bool(let value): .bool(value)
+    case .int(let value): .int(value)
+    case .number(let value): .number(value)
+    case .string(let value): .string(value)
+    case .list(let values): .array(values.map(\.manifestValue))
+    case .object(let pairs):
+      .object(
+        Dictionary(pairs.map { ($0.key, $0.value.manifestValue) }, uniquingKeysWith: { $1 }))
+    }
+  }
+}
+
+extension OptimizerSettings {
+  /// AdamW's numbers.
+  public var adamW: AdamW.Settings {
+    AdamW.Settings(
+      beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon),
+      weightDecay: Float(weightDecay), clipNorm: clipNorm > 0 ? Float(clipNorm) : nil,
+      decaysVectors: false)
+  }
+
+  /// The learning rate over a stage of `steps` steps.
+  public func schedule(steps: Int) -> CosineSchedule {
+    CosineSchedule(
+      initial: learningRate, final: finalLearningRate, warmupSteps: warmupSteps,
+      offset: scheduleOffset,
+      length: scheduleSteps > 0 ? scheduleSteps : steps + scheduleOffset)
+  }
+}
+
+/// What the training stages share: steps with a learning rate from the schedule, metrics, progress,
+/// and a state from which an interrupted run goes on with the same bytes.
+public struct StageTraining {
+  public let stage: Stage
+  /// The artifact in the making: metrics go there.
+  public let directory: String
+  public let state: TrainingState
+  public let optimizers: [AdamW]
+  public let settings: OptimizerSettings
+  public let steps: Int
+  public let checkpointMinutes: Double
+
+  public init(
+    stage: Stage, directory: String, state: TrainingState, optimizers: [AdamW],
+    settings: OptimizerSettings, steps: Int, checkpointMinutes: Double
+  ) {
+    self.stage = stage
+    self.directory = directory
+    self.state = state
+    self.optimizers = optimizers
+    self.settings = settings
+    self.steps = steps
+    self.checkpointMinutes = checkpointMinutes
+  }
+
+  /// Runs all steps, or those that an interrupted run left.
+  /// - save: words to be kept with the state, such as a generator's; `restore` gets them back.
+  /// - step: computes the gradients of a step and returns what to write to the metrics; the first
+  ///   pair is shown beside the progress.
+  /// Throws 75 after a signal, once the state is safe.
+  public func run(
+    label: String, save: () -> [String: String] = { [:] },
+    restore: ([String: String]) throws -> Void = { _ in },
+    step: (Int) throws -> [(key: String, value: SettingValue)]
+  ) throws {
+    var first = 0
+    if let earlier = try state.restore(optimizers) {
+      first = earlier.step
+      try restore(earlier.words)
+      stage.log.info("continuing after step \(first) of \(steps)")
+    }
+    let metrics = try stage.metrics(directory) { line in
+      Self.stepOf(line).map { $0 < first } ?? (first > 0)
+    }
+    defer { metrics.close() }
+    let progress = stage.progress(total: steps, unit: "steps", label: label, done: first)
+    let schedule = settings.schedule(steps: steps)
+    var saved = Date()
+    for number in first..<max(first, steps) {
+      let rate = schedule.learningRate(number)
+      var pairs = try step(number)
+      let norms = optimizers.map { $0.step(learningRate: Float(rate)) }
+      pairs.append(("learning_rate", .number(rate)))
+      pairs.append(
+        ("gradient_norm", .number(Double(norms.reduce(0) { $0 + $1 * $1 }.squareRoot()))))
+      try metrics.append([("step", .int(number))] + pairs)
+      progress.advance(note: pairs.first.map { "\($0.key) \(Self.short($0.value))" } ?? "")
+      let due = checkpointMinutes > 0 && -saved.timeIntervalSinceNow > checkpointMinutes * 60
+      if due || stage.interrupted {
+        try state.save(step: number + 1, optimizers: optimizers, words: save())
+        saved = Date()
+      }
+      try stage.checkInterrupt()
+    }
+    progress.finish()
+  }
+
+  private static func short(_ value: SettingValue) -> String {
+    if case .number(let number) = value { return String(format: "%.4g", number) }
+    return value.json
+  }
+
+  /// The step of a line of metrics.
+  private static func stepOf(_ line: String) -> Int? {
+    guard let start = line.range(of: "\"step\":") else { return nil }
+    return Int(line[start.upperBound...].drop { $0 == " " }.prefix { $0.isNumber })
+  }
+}
