@@ -24,6 +24,8 @@ public final class ArtifactWriter: Sendable {
   /// Why earlier content was given up, for the log; nil when there was none.
   public let startedOver: String?
 
+  /// Digest of kind, settings, inputs and seed: what a continued run must share.
+  public let identity: String
   private let settings: JSON
   private let inputs: [String: String]
   private let seed: UInt64
@@ -67,7 +69,7 @@ public final class ArtifactWriter: Sendable {
     try Files.makeDirectory(directory)
     try ArtifactWriter.refuseForeign(directory, kind: kind)
     let lock = try ArtifactLock(directory: directory)
-    let identity = Manifest.identity(
+    identity = Manifest.identity(
       kind: kind, settings: settings, inputs: inputs, seed: seed, samplesPerShard: samplesPerShard)
 
     let found = try ArtifactWriter.takeOver(directory, kind: kind, identity: identity, redo: redo)
