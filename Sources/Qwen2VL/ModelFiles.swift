@@ -2,9 +2,23 @@ import Artifacts
 import Checkpoints
 import Failures
 import Kernels
+import Tensors
 
-/// Writing a model as a Hugging Face checkpoint.
-public enum ModelFiles {
-  public static func write(_ model: Qwen2VL, base: String, to directory: String) throws -> [String]
-  { [] }
+extension Qwen2VL {
+  /// Writes the model as a Hugging Face checkpoint: the hub's names, every tensor in the type that
+  /// it has in the checkpoint `base`, whose tokenizer and processor files are carried over. Returns
+  /// the names of the files. Throws 65, 73 or 74.
+  public func save(to directory: String, base: Checkpoint) throws -> [String] {
+    let tensors = parameters.map { parameter in
+      // What did not learn goes over as it lies in the base.
+      if parameter.mutableValues == nil, let tensor = base[parameter.name] {
+        return OutputTensor(tensor)
+      }
+      return OutputTensor(
+        name: parameter.name, type: base[parameter.name]?.type ?? .float32, shape: parameter.shape
+      ) { parameter.floats }
+    }
+    return try CheckpointWriter.write(
+      to: directory, config: config, tensors: tensors, carry: base.directory)
+  }
 }

@@ -25,9 +25,9 @@ public struct Backbone {
   }
 
   /// The fingerprints that artifacts record about the backbone they came from.
-  public func fingerprints(as role: String) throws -> [String: String] {
+  public func fingerprints(as role: String) -> [String: String] {
     [
-      "\(role).weights": try checkpoint.fingerprint, "\(role).tokenizer": tokenizer.fingerprint,
+      "\(role).weights": checkpoint.fingerprint, "\(role).tokenizer": tokenizer.fingerprint,
     ]
   }
 

@@ -42,23 +42,16 @@ struct Extract: StageCommand {
     let reader = try ExampleReader(
       samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
     try backbone.requireSamples(reader.artifact)
-    var inputs = try backbone.fingerprints(as: "model")
+    var inputs = backbone.fingerprints(as: "model")
     inputs["samples"] = reader.artifact.fingerprint
-    let writer = try ArtifactWriter(
-      directory: output, kind: .features,
-      settings: [
-        "layers": .array(targets.map { .int($0) }), "store_visual": .bool(settings.storeVisual),
-        "tokens_per_batch": .int(settings.tokensPerBatch),
-        "limit": stage.limit.map { .int($0) } ?? .null,
-      ],
-      inputs: inputs, seed: stage.seed, threads: stage.threads,
-      samplesPerShard: reader.artifact.manifest.samplesPerShard, program: Self.name,
-      version: Stage.version)
-    if writer.isComplete {
-      stage.log.info("\(output) is complete already")
-      return writer.confirm()
-    }
-    if let reason = writer.startedOver { stage.log.notice("starting over: \(reason)") }
+    guard
+      let writer = try stage.artifact(
+        at: output, kind: .features,
+        settings: [
+          "layers": .array(targets.map { .int($0) }), "store_visual": .bool(settings.storeVisual),
+          "tokens_per_batch": .int(settings.tokensPerBatch),
+        ], inputs: inputs, samplesPerShard: reader.artifact.manifest.samplesPerShard)
+    else { return }
     let pending = writer.unfinishedShards(of: reader.indices)
     let left = pending.reduce(0) { $0 + $1.indices.count }
     let progress = stage.progress(
@@ -84,14 +77,14 @@ struct Extract: StageCommand {
     }
     progress.finish()
     metrics.close()
-    try writer.finish(
+    try stage.finish(
+      writer,
       facts: [
         "model": .string(model), "layers": .array(targets.map { .int($0) }),
         "width": .int(backbone.config.text.hiddenSize),
         "vocabulary": .int(backbone.config.text.vocabularySize),
         "tokenizer": .string(backbone.tokenizer.fingerprint),
-      ],
-      wallSeconds: stage.wallSeconds, peakBytes: stage.peakBytes)
+      ])
   }
 
   /// Calls `body` with stretches of examples that hold about `tokens` tokens together.

@@ -33,27 +33,19 @@ struct Finetune: StageCommand {
     let reader = try ExampleReader(
       samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
     try backbone.requireSamples(reader.artifact)
-    var inputs = try backbone.fingerprints(as: "model")
+    var inputs = backbone.fingerprints(as: "model")
     inputs["samples"] = reader.artifact.fingerprint
     if let adapter {
       let artifact = try ArtifactReader(directory: adapter, kind: .adapter)
       try artifact.requireInput(
-        "student.weights", try backbone.checkpoint.fingerprint, from: model)
+        "student.weights", backbone.checkpoint.fingerprint, from: model)
       inputs["adapter"] = artifact.fingerprint
       try AdapterFiles.attach(adapter, to: backbone.model)
     }
-    let writer = try ArtifactWriter(
-      directory: output, kind: .model,
-      settings: .object([
-        "finetune": settings.settings.manifestValue, "limit": stage.limit.map { .int($0) } ?? .null,
-      ]),
-      inputs: inputs, seed: stage.seed, threads: stage.threads, program: Self.name,
-      version: Stage.version)
-    if writer.isComplete {
-      stage.log.info("\(output) is complete already")
-      return writer.confirm()
-    }
-    if let reason = writer.startedOver { stage.log.notice("starting over: \(reason)") }
+    guard
+      let writer = try stage.artifact(
+        at: output, kind: .model, settings: ["finetune": settings.json], inputs: inputs)
+    else { return }
 
     LowRankAdapters.merge(into: backbone.model)
     var parts: Set<Qwen2VL.Part> = [.language, .head]
@@ -86,11 +78,9 @@ struct Finetune: StageCommand {
       }
       return [("loss", .number(loss)), ("positions", .int(Int(batches.supervisedPositions)))]
     }
-    let files = try ModelFiles.write(backbone.model, base: model, to: output)
+    let files = try backbone.model.save(to: output, base: backbone.checkpoint)
     for file in files { try writer.adoptFile(file) }
-    try writer.finish(
-      facts: ["base": .string(model), "steps": .int(settings.steps)],
-      wallSeconds: stage.wallSeconds, peakBytes: stage.peakBytes)
+    try stage.finish(writer, facts: ["base": .string(model), "steps": .int(settings.steps)])
   }
 }
 

@@ -31,7 +31,7 @@ struct Generate: StageCommand {
     let images = try image.map { [try RGBImage(contentsOf: $0)] } ?? []
     let turn = Turn(role: .user, content: images.map { _ in .image } + [.text(prompt)])
     let sample = try builder.prompt([turn], images: images)
-    let answers = generateGreedily(
+    let answers = try generateGreedily(
       backbone.model, prompts: [sample], maxNewTokens: maxNewTokens, stop: [builder.end])
     print(backbone.tokenizer.decode(answers[0], skipSpecialTokens: true))
   }

@@ -1,25 +1,7 @@
-import Artifacts
 import Failures
 import Foundation
 import Tensors
 import Training
-
-extension SettingValue {
-  /// The value as the manifest keeps it.
-  public var manifestValue: JSON {
-    switch self {
-    case .null: .null
-    case .bool(let value): .bool(value)
-    case .int(let value): .int(value)
-    case .number(let value): .number(value)
-    case .string(let value): .string(value)
-    case .list(let values): .array(values.map(\.manifestValue))
-    case .object(let pairs):
-      .object(
-        Dictionary(pairs.map { ($0.key, $0.value.manifestValue) }, uniquingKeysWith: { $1 }))
-    }
-  }
-}
 
 extension OptimizerSettings {
   /// AdamW's numbers.
