@@ -1,0 +1,77 @@
+import Kernels
+import Testing
+
+/// Layouts of packed attention that must mean the same.
+@Suite struct AttentionTests {
+  typealias Block = AttentionLayout.Block
+
+  private let heads = AttentionHeads(heads: 4, keyValueHeads: 2, size: 5)
+  private let rows = 12
+  private let q: [Float], k: [Float], v: [Float]
+
+  init() {
+    var draw = Draw(21)
+    q = draw.numbers(12 * 20)
+    k = draw.numbers(12 * 10)
+    v = draw.numbers(12 * 10)
+  }
+
+  private func run(_ samples: [[Block]], causal: Bool = true) -> [Float] {
+    // Not zeros: what attention leaves unwritten would show.
+    let out = Buffer([Float](repeating: .nan, count: rows * 20))
+    attention(
+      q: q, k: k, v: v, layout: AttentionLayout(samples: samples, causal: causal), heads: heads,
+      into: out.pointer)
+    return out.array
+  }
+
+  @Test func anEmptyPrefixIsNoPrefix() {
+    let plain = run([[Block(rows: 0..<7)], [Block(rows: 7..<12)]])
+    #expect(plain.allSatisfy { $0.isFinite })
+    #expect(
+      plain == run([[Block(rows: 0..<7, prefix: 5..<5)], [Block(rows: 7..<12, prefix: 7..<7)]]))
+    // Rows of their own sample see nothing of the others.
+    let alone = run([[Block(rows: 0..<7)]])
+    #expect(Array(alone[..<140]) == Array(plain[..<140]))
+  }
+
+  @Test func aPrefixAndItsQuestionAreOneCausalSequence() {
+    let whole = run([[Block(rows: 0..<12)]])
+    let parts = run([[Block(rows: 0..<5), Block(rows: 5..<12, prefix: 0..<5)]])
+    #expect(relativeError(parts, whole.map(Double.init)) < 1e-6)
+    // Without causality the prefix does not see its question, so the parts differ from the whole.
+    let open = run([[Block(rows: 0..<5), Block(rows: 5..<12, prefix: 0..<5)]], causal: false)
+    let openWhole = run([[Block(rows: 0..<12)]], causal: false)
+    #expect(relativeError(Array(open[100...]), openWhole[100...].map(Double.init)) < 1e-6)
+    #expect(relativeError(Array(open[..<100]), openWhole[..<100].map(Double.init)) > 1e-2)
+  }
+
+  @Test func aCacheGivesTheLastRow() {
+    let whole = run([[Block(rows: 0..<7)], [Block(rows: 7..<12)]])
+    let out = Buffer(zeros: 2 * 20)
+    k.withUnsafeBufferPointer { k in
+      v.withUnsafeBufferPointer { v in
+        guard let keys = k.baseAddress, let values = v.baseAddress else { return }
+        let caches = [
+          CachedKeys(keys: keys, values: values, length: 7),
+          CachedKeys(keys: keys + 70, values: values + 70, length: 5),
+        ]
+        cachedAttention(
+          q: Array(q[6 * 20..<7 * 20] + q[11 * 20..<12 * 20]), caches: caches, heads: heads,
+          into: out.pointer)
+      }
+    }
+    let expected = (whole[6 * 20..<7 * 20] + whole[11 * 20..<12 * 20]).map(Double.init)
+    #expect(relativeError(out.array, expected) < 1e-6)
+  }
+
+  @Test func aSingleRowSeesItself() {
+    let out = run((0..<12).map { [Block(rows: $0..<$0 + 1)] })
+    for row in 0..<12 {
+      for head in 0..<4 {
+        let own = Array(v[row * 10 + head / 2 * 5..<row * 10 + head / 2 * 5 + 5])
+        #expect(Array(out[row * 20 + head * 5..<row * 20 + head * 5 + 5]) == own)
+      }
+    }
+  }
+}

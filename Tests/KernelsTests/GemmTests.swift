@@ -1,0 +1,93 @@
+import Kernels
+import Testing
+
+/// Matrix products against plain sums in double precision.
+@Suite struct GemmTests {
+  @Test(arguments: [1, 2, 3]) func allTransposesAndSplits(threads: Int) {
+    // Rows decide the split in the first three, columns in the others; padding between the rows.
+    let shapes = [(1, 1, 1), (130, 17, 9), (700, 33, 64), (5, 900, 40), (19, 257, 130)]
+    for (m, n, k) in shapes {
+      for transposeA in [false, true] {
+        for transposeB in [false, true] {
+          var draw = Draw(UInt64(m + n))
+          let pad = 3
+          let lda = (transposeA ? m : k) + pad, ldb = (transposeB ? k : n) + pad, ldc = n + pad
+          let a = draw.numbers((transposeA ? k : m) * lda)
+          let b = draw.numbers((transposeB ? n : k) * ldb)
+          let before = draw.numbers(m * ldc)
+          let c = Buffer(before)
+          withThreads(threads) {
+            gemm(
+              m, n, k, alpha: 0.5, a: a, lda: lda, transposeA: transposeA, b: b, ldb: ldb,
+              transposeB: transposeB, beta: -2, c: c.pointer, ldc: ldc)
+          }
+          let found = c.array
+          var worst = 0.0
+          for i in 0..<m {
+            for j in 0..<ldc {
+              var expected = Double(before[i * ldc + j])
+              if j < n {
+                var total = 0.0
+                for l in 0..<k {
+                  total +=
+                    Double(a[transposeA ? l * lda + i : i * lda + l])
+                    * Double(b[transposeB ? j * ldb + l : l * ldb + j])
+                }
+                expected = 0.5 * total - 2 * expected
+              }
+              worst = max(worst, abs(Double(found[i * ldc + j]) - expected))
+            }
+          }
+          #expect(
+            worst < 2e-5, "\(m) \(n) \(k) \(transposeA) \(transposeB): \(worst)")
+        }
+      }
+    }
+  }
+
+  @Test func zeroBetaOverwritesWhateverWasThere() {
+    let c = Buffer([Float](repeating: .nan, count: 6))
+    gemm(2, 3, 1, a: [1, 2], lda: 1, b: [3, 4, 5], ldb: 3, c: c.pointer, ldc: 3)
+    #expect(c.array == [3, 4, 5, 6, 8, 10])
+    // No inner dimension: an empty sum.
+    gemm(2, 3, 0, a: [1], lda: 1, b: [1, 1, 1], ldb: 3, c: c.pointer, ldc: 3)
+    #expect(c.array == [Float](repeating: 0, count: 6))
+  }
+
+  /// Narrow weights, wider than a panel of a million numbers: the same as their widened copies.
+  @Test(arguments: [ElementType.bfloat16, .float16, .float32], [1, 2])
+  func narrowWeights(type: ElementType, threads: Int) {
+    for (rows, columns, n) in [(40, 40_000, 2), (1_100, 1_000, 3), (77, 64, 33), (1, 5, 4)] {
+      var draw = Draw(7)
+      // One number drawn for some hundred: drawing a million would take longer than the product.
+      let seeds = draw.numbers(997)
+      let weights = (0..<rows * columns).map { seeds[$0 % 997] }
+      let stored = Buffer(weights)
+      let bytes = UnsafeMutableRawPointer.allocate(
+        byteCount: weights.count * type.size, alignment: 64)
+      defer { bytes.deallocate() }
+      narrow(stored.pointer, weights.count, to: type, at: bytes)
+      widen(bytes, type, weights.count, to: stored.pointer)
+      let narrowView = MatrixView(bytes, type: type, rows: rows, columns: columns)
+      let wideView = MatrixView(stored.pointer, type: .float32, rows: rows, columns: columns)
+
+      func both(_ size: (into: Int, from: Int), _ multiply: (MatrixView, Buffer, Buffer) -> Void) {
+        var draw = Draw(8)
+        let x = Buffer(draw.numbers(n * size.from)), start = draw.numbers(n * size.into)
+        let narrow = Buffer(start), wide = Buffer(start)
+        withThreads(threads) { multiply(narrowView, x, narrow) }
+        withThreads(1) { multiply(wideView, x, wide) }
+        let error = relativeError(narrow.array, wide.array.map(Double.init))
+        #expect(error < 3e-6, "\(type.rawValue) \(rows) × \(columns), \(threads) threads: \(error)")
+      }
+      for beta in [Float(0), 1] {
+        both((into: rows, from: columns)) { w, x, y in
+          multiply(x.pointer, n, transposed: w, beta: beta, into: y.pointer)
+        }
+        both((into: columns, from: rows)) { w, y, x in
+          multiply(y.pointer, n, by: w, beta: beta, into: x.pointer)
+        }
+      }
+    }
+  }
+}

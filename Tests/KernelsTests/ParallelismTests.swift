@@ -1,0 +1,50 @@
+import Foundation
+import Kernels
+import Synchronization
+import Testing
+
+/// The pool hands out every index once, whatever the split, and survives being asked from within.
+@Suite struct ParallelismTests {
+  @Test(arguments: [1, 2, 3, 7]) func everyIndexOnce(threads: Int) {
+    for count in [0, 1, 2, 5, 64, 1000] {
+      for grain in [1, 3, 64, 2000] {
+        let visits = Buffer(zeros: max(1, count))
+        withThreads(threads) {
+          parallelFor(count, grain: grain) { range in
+            for i in range { visits.pointer[i] += 1 }
+          }
+          parallelTasks(count) { visits.pointer[$0] += 1 }
+        }
+        #expect(visits.array[..<count].allSatisfy { $0 == 2 }, "\(count) by \(grain)")
+      }
+    }
+  }
+
+  @Test func loopsWithinLoopsAndFromManyThreads() {
+    let total = Atomic<Int>(0)
+    withThreads(3) {
+      for _ in 0..<200 {
+        parallelTasks(5) { _ in
+          parallelFor(100) { range in total.add(range.count, ordering: .relaxed) }
+        }
+      }
+      DispatchQueue.concurrentPerform(iterations: 4) { _ in
+        for _ in 0..<500 {
+          parallelFor(50) { range in total.add(range.count, ordering: .relaxed) }
+        }
+      }
+    }
+    #expect(total.load(ordering: .relaxed) == 200 * 5 * 100 + 4 * 500 * 50)
+  }
+
+  @Test func workersThatFellAsleepWakeUp() {
+    let total = Atomic<Int>(0)
+    withThreads(2) {
+      for _ in 0..<20 {
+        parallelFor(10) { range in total.add(range.count, ordering: .relaxed) }
+        usleep(2_000)
+      }
+    }
+    #expect(total.load(ordering: .relaxed) == 200)
+  }
+}
