@@ -1,0 +1,89 @@
+import Foundation
+import Kernels
+import Tensors
+import Testing
+
+/// AdamW against its definition, line by line in double precision (Loshchilov and Hutter 2019,
+/// algorithm 2, with torch's clipping by global norm).
+@Suite struct AdamWTests {
+  private struct Reference {
+    let settings: AdamW.Settings
+    var values: [[Double]]
+    var first: [[Double]], second: [[Double]]
+    var steps = 0
+
+    init(_ values: [[Float]], _ settings: AdamW.Settings) {
+      self.settings = settings
+      self.values = values.map { $0.map(Double.init) }
+      first = values.map { [Double](repeating: 0, count: $0.count) }
+      second = first
+    }
+
+    mutating func step(_ gradients: [[Float]], learningRate: Double) -> Double {
+      steps += 1
+      let norm = gradients.joined().map { Double($0) * Double($0) }.reduce(0, +).squareRoot()
+      var clip = 1.0
+      if let limit = settings.clipNorm, limit > 0 { clip = min(1, Double(limit) / (norm + 1e-6)) }
+      let beta1 = Double(settings.beta1), beta2 = Double(settings.beta2)
+      for tensor in values.indices {
+        for i in values[tensor].indices {
+          let g = Double(gradients[tensor][i]) * clip
+          values[tensor][i] *= 1 - learningRate * Double(settings.weightDecay)
+          first[tensor][i] = beta1 * first[tensor][i] + (1 - beta1) * g
+          second[tensor][i] = beta2 * second[tensor][i] + (1 - beta2) * g * g
+          let m = first[tensor][i] / (1 - pow(beta1, Double(steps)))
+          let v = second[tensor][i] / (1 - pow(beta2, Double(steps)))
+          values[tensor][i] -= learningRate * m / (v.squareRoot() + Double(settings.epsilon))
+        }
+      }
+      return norm
+    }
+  }
+
+  private static let settings = [
+    AdamW.Settings(), AdamW.Settings(weightDecay: 0, clipNorm: 0),
+    AdamW.Settings(beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1),
+    AdamW.Settings(beta1: 0.8, beta2: 0.95, epsilon: 1e-4, weightDecay: 0.1, clipNorm: 1e3),
+  ]
+
+  @Test(arguments: settings) func followsItsDefinition(settings: AdamW.Settings) {
+    let shapes = [[7, 9], [13], [1], [40, 33]]
+    var draw = Draw(17)
+    let start = shapes.map { draw.numbers($0.reduce(1, *)) }
+    let parameters = zip(shapes, start).map {
+      Parameter("p", shape: $0, values: $1, trainable: true)
+    }
+    let optimizer = AdamW(parameters, settings)
+    var reference = Reference(start, settings)
+    for step in 0..<20 {
+      // From tiny to large gradients: the clip takes hold in some steps only.
+      let size = pow(Float(10), Float(step % 5) - 4)
+      let gradients = shapes.map { draw.numbers($0.reduce(1, *)).map { $0 * size } }
+      for (parameter, gradient) in zip(parameters, gradients) {
+        parameter.gradientSum()?.update(from: gradient, count: gradient.count)
+      }
+      let rate: Float = step < 10 ? 1e-2 : 1e-3
+      let norm = optimizer.step(learningRate: rate)
+      let expected = reference.step(gradients, learningRate: Double(rate))
+      #expect(abs(Double(norm) - expected) < 1e-6 * expected)
+      #expect(parameters.allSatisfy { $0.gradient == nil })
+    }
+    for (parameter, expected) in zip(parameters, reference.values) {
+      let error = zip(parameter.array, expected).map { abs(Double($0) - $1) }.max() ?? 0
+      #expect(error < 3e-6, "\(error)")
+    }
+  }
+
+  @Test func leavesAloneWhatHasNoGradient() {
+    let frozen = Parameter("frozen", shape: [3], values: [1, 2, 3])
+    let idle = Parameter("idle", shape: [2], values: [4, 5], trainable: true)
+    let learning = Parameter("learning", shape: [2], values: [6, 7], trainable: true)
+    let optimizer = AdamW([frozen, idle, learning], AdamW.Settings())
+    learning.gradientSum()?.update(repeating: 1, count: 2)
+    optimizer.step(learningRate: 0.1)
+    #expect(frozen.array == [1, 2, 3])
+    #expect(idle.array == [4, 5])
+    #expect(learning.array[0] < 6)
+    #expect(optimizer.parameters.map(\.name) == ["idle", "learning"])
+  }
+}

@@ -1,0 +1,87 @@
+import Foundation
+import Kernels
+import Tensors
+import Testing
+
+/// What a training loop relies on beyond single gradients: that recomputing, repeating and
+/// splitting over threads change nothing they must not change.
+@Suite(.serialized) struct TapeTests {
+  /// One thread count for a whole test; other suites do not read bits.
+  private func withThreads<Result>(_ count: Int, _ body: () -> Result) -> Result {
+    let before = Parallelism.threads
+    Parallelism.threads = count
+    defer { Parallelism.threads = before }
+    return body()
+  }
+
+  @Test(arguments: [1, 2]) func checkpointingChangesNoBit(threads: Int) {
+    withThreads(threads) {
+      let model = SmallModel()
+      let plain = (model.loss(), model.takeGradients())
+      let again = (model.loss(checkpointed: true), model.takeGradients())
+      #expect(plain.0 == again.0)
+      #expect(plain.1 == again.1)
+      #expect(plain.1.allSatisfy { gradient in gradient.contains { $0 != 0 } })
+    }
+  }
+
+  @Test(arguments: [1, 2, 3]) func repetitionGivesTheSameBits(threads: Int) {
+    withThreads(threads) {
+      // Large enough that the loops are split.
+      let model = SmallModel(samples: 120)
+      let first = (model.loss(), model.takeGradients())
+      for _ in 0..<3 {
+        let again = (model.loss(), model.takeGradients())
+        #expect(first.0 == again.0)
+        #expect(first.1 == again.1)
+      }
+    }
+  }
+
+  @Test func threadsAgreeWithinRounding() {
+    let model = SmallModel(samples: 120)
+    let one = withThreads(1) { (model.loss(), model.takeGradients()) }
+    let two = withThreads(2) { (model.loss(), model.takeGradients()) }
+    #expect(abs(one.0 - two.0) < 1e-6 * one.0)
+    for (parameter, (a, b)) in zip(model.parameters, zip(one.1, two.1)) {
+      let scale = a.map(abs).max() ?? 0
+      let error = zip(a, b).map { abs($0 - $1) }.max() ?? 0
+      #expect(error <= 1e-5 * scale, "\(parameter.name): \(error) of \(scale)")
+    }
+  }
+
+  @Test func gradientsAddUpOverPasses() {
+    let model = SmallModel()
+    _ = model.loss()
+    let once = model.takeGradients()
+    _ = model.loss()
+    _ = model.loss()
+    for (one, two) in zip(once, model.takeGradients()) {
+      let scale = one.map(abs).max() ?? 0
+      let error = zip(one, two).map { abs(2 * $0 - $1) }.max() ?? 0
+      #expect(error <= 1e-5 * scale)
+    }
+  }
+
+  @Test func frozenParametersGetNoGradient() {
+    let model = SmallModel()
+    _ = model.loss()
+    let all = model.takeGradients()
+    let frozen = Set([1, 5, 9, 20])
+    for index in frozen { model.parameters[index].freeze() }
+    _ = model.loss()
+    for (index, gradient) in model.takeGradients().enumerated() {
+      #expect(gradient == (frozen.contains(index) ? [] : all[index]), "\(index)")
+    }
+  }
+
+  @Test func aTapeThatDoesNotRecordKeepsNothing() {
+    let tape = Tape(recording: false)
+    let weight = Parameter("w", shape: [2, 2], values: [1, 2, 3, 4], trainable: true)
+    let y = tape.linear(Tensor([1, 1], [1, 2], needsGradient: true), weight)
+    #expect(y.array == [3, 7])
+    #expect(!y.needsGradient)
+    tape.backward(tape.squaredDistance(y, to: Tensor([0, 0], [1, 2])))
+    #expect(weight.gradient == nil)
+  }
+}
