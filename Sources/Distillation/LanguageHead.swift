@@ -1,3 +1,4 @@
+import Checkpoints
 import Failures
 import Foundation
 import Kernels
@@ -20,6 +21,18 @@ public struct LanguageHead: @unchecked Sendable {
   public init(_ matrix: MatrixView, owner: AnyObject?) {
     self.matrix = matrix
     self.owner = owner
+  }
+
+  /// The head of a checkpoint, its word embedding where the two are tied; mapped, not read.
+  /// - Throws: `Failure(.badData)` when it is missing or has another shape than the config says.
+  public init(_ checkpoint: Checkpoint) throws {
+    let text = checkpoint.config.text
+    let tensor = try checkpoint.tensor(
+      "lm_head.weight", shape: [text.vocabularySize, text.hiddenSize])
+    self.init(
+      MatrixView(
+        tensor.pointer, type: tensor.type, rows: text.vocabularySize, columns: text.hiddenSize),
+      owner: tensor.owner)
   }
 
   /// The head cut to the first `rows` tokens: the vocabulary that teacher and student share.
