@@ -15,11 +15,12 @@ COMPARE ?= 1
 
 PRESETS := $(patsubst pipeline/%.yaml,%,$(wildcard pipeline/*.yaml))
 # Presets that are parts of another run: its baselines and the making of its checkpoints.
-PARTS := $(foreach n,$(PRESETS),$(filter $n-sft $n-last-layer $n-teacher $n-student,$(PRESETS)))
+PARTS := $(foreach n,$(PRESETS),$(filter $(addprefix $n-,sft last-layer teacher student dense),$(PRESETS)))
 RUNS := $(filter-out $(PARTS),$(PRESETS))
 
 # Only the runs that this call is about: their inputs and their slices are looked up now.
-ACTIVE := $(foreach n,$(PRESETS),$(if $(filter %-$n runs/$n/%,$(MAKECMDGOALS)),$n))
+ACTIVE := $(foreach n,$(PRESETS),$(if $(filter %-$n runs/$n/%,$(MAKECMDGOALS)),$n)) \
+  $(foreach n,$(PARTS),$(foreach r,teacher student,$(if $(filter $(n:%-$r=$r-%),$(MAKECMDGOALS)),$n)))
 include $(wildcard $(ACTIVE:%=runs/%/inputs.mk))
 
 INPUTS := TEACHER STUDENT DATASET IMAGES BENCHMARK
@@ -33,7 +34,7 @@ slices = $(shell mkdir -p runs/$2/.preset && awk -v preset=pipeline/$1.yaml \
   -v out=runs/$2/.preset/$3 -v inputs="$(foreach i,$(INPUTS),$(if $($i_$2),$i=$($i_$2)))" \
   -f pipeline/slices.awk)
 $(foreach n,$(ACTIVE),$(call slices,$n,$n,)\
-  $(foreach b,sft last-layer,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
+  $(foreach b,sft last-layer dense,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
 $(foreach n,$(ACTIVE),\
   $(eval EMBEDDED_$n := $(filter yes,$(shell cat runs/$n/.preset/embedded)))\
   $(eval THREADS_$n := $(filter-out 0,$(shell cat runs/$n/.preset/threads))))
@@ -174,6 +175,7 @@ help:
 	@echo "                           $(STAGES)"
 	@echo "  make redo-STAGE-NAME     the same stage again and what follows, though nothing changed"
 	@echo "  make compare-NAME        its baselines, trained and scored beside it"
+	@echo "  make teacher-tiny, student-tiny   re-make the embedded checkpoints from random weights"
 	@echo "  make graph-NAME          the graph, and what of it is made"
 	@echo "  make dump-NAME           what is in every artifact"
 	@echo "  make verify-NAME         every checksum"

@@ -1,0 +1,57 @@
+# The making of the embedded checkpoints, from random weights: `make teacher-tiny` and
+# `make student-tiny` write data/teacher and data/student, by the presets tiny-teacher.yaml and
+# tiny-student.yaml. Nobody needs to: both are in the repository.
+#
+# Two trainings with the same program. First the model learns to see: at every visual token it
+# names what is in that cell (preset NAME-dense). Without, it would stay at guessing from the
+# question for very long. Then it learns to answer, on right answers.
+
+# MARK: Data and random weights; the stem is tiny-teacher or tiny-student
+
+runs/%/pretrain/init/config.json: | $(BUILT)
+	$(BIN)/vlsi-synthesize checkpoint $(call options,$*) --like $* --output $(@D)
+
+runs/%/pretrain/data/synthesis.json: runs/%/.preset/data | $(BUILT)
+	$(BIN)/vlsi-synthesize data $(call options,$*) --splits pretrain --output $(@D)
+	@touch $@
+
+runs/%/pretrain/samples/dense/manifest.json: runs/%/pretrain/data/synthesis.json \
+    runs/%/pretrain/init/config.json runs/%/.preset/samples | $(BUILT)
+	$(BIN)/vlsi-prepare $(call options,$*) --dataset runs/$*/pretrain/data/pretrain-dense.json \
+	  --images runs/$*/pretrain/data --model runs/$*/pretrain/init --output $(@D)
+	@touch $@
+
+runs/%/pretrain/samples/questions/manifest.json: runs/%/pretrain/data/synthesis.json \
+    runs/%/pretrain/init/config.json runs/%/.preset/samples | $(BUILT)
+	$(BIN)/vlsi-prepare $(call options,$*) --dataset runs/$*/pretrain/data/pretrain.json \
+	  --images runs/$*/pretrain/data --model runs/$*/pretrain/init --output $(@D)
+	@touch $@
+
+# MARK: To see, then to answer
+
+runs/%/pretrain/seeing/manifest.json: runs/%/pretrain/samples/dense/manifest.json \
+    runs/%/.preset/dense.model | $(BUILT)
+	$(BIN)/vlsi-finetune $(call options,$*-dense) --model runs/$*/pretrain/init \
+	  --samples runs/$*/pretrain/samples/dense --output $(@D)
+	@touch $@
+
+runs/%/pretrain/model/manifest.json: runs/%/pretrain/seeing/manifest.json \
+    runs/%/pretrain/samples/questions/manifest.json runs/%/.preset/model | $(BUILT)
+	$(BIN)/vlsi-finetune $(call options,$*) --model runs/$*/pretrain/seeing \
+	  --samples runs/$*/pretrain/samples/questions --output $(@D)
+	@touch $@
+
+# What a checkpoint is, without the training's log and manifest.
+define install
+@mkdir -p data/$1
+cp $(<D)/*.safetensors $(addprefix $(<D)/,config.json generation_config.json \
+	  preprocessor_config.json tokenizer.json tokenizer_config.json) data/$1/
+@echo "data/$1 is renewed; make evaluate-$* scores it"
+endef
+
+MAKEABLE := $(patsubst %-teacher,%,$(filter %-teacher,$(PRESETS)))
+.PHONY: $(MAKEABLE:%=teacher-%) $(MAKEABLE:%=student-%)
+$(MAKEABLE:%=teacher-%): teacher-%: runs/%-teacher/pretrain/model/manifest.json
+	$(call install,teacher)
+$(MAKEABLE:%=student-%): student-%: runs/%-student/pretrain/model/manifest.json
+	$(call install,student)
