@@ -47,7 +47,7 @@ include $(wildcard pipeline/checkpoints.mk)
 
 # MARK: Building
 
-$(BUILT): Package.swift $(shell find Sources -type f)
+$(BUILT): Package.swift $(shell find Sources -type f 2> /dev/null)
 	@pipeline/system.sh
 	swift build $(SWIFT_FLAGS)
 	@touch $@
@@ -110,8 +110,19 @@ $(call stage_targets,distill): distill-%: | $(BUILT)
 	@echo "Model:  runs/$*/model"
 	@echo "Report: runs/$*/report/index.html"
 
+# Named one by one: a file that Make knows from a pattern alone is intermediate to it, and would
+# not be made again when somebody removed it. Only features may go: they are large, and nothing
+# reads them once targets and verbalizers are there.
+artifacts = $(if $(EMBEDDED_$1),runs/$1/data/synthesis.json) \
+  $(patsubst %,runs/$1/%/manifest.json,samples verbalizers/teacher verbalizers/student targets \
+  adapter model $(if $(call asked,$1),$(call compared,$(call asked,$1)))) \
+  $(call evaluations,$1) runs/$1/report/manifest.json
+compared = $(if $(filter sft,$1),compare/sft/model) \
+  $(if $(filter last-layer,$1),compare/last-layer/adapter compare/last-layer/model)
 .PHONY: $(call stage_targets,complete)
-$(call stage_targets,complete): complete-%: runs/%/report/manifest.json
+$(foreach n,$(ACTIVE),$(eval complete-$n: $(call artifacts,$n)))
+.SECONDARY: $(foreach n,$(ACTIVE),$(patsubst %,runs/$n/features/%/manifest.json,teacher student))
+$(call stage_targets,complete):
 	@:
 
 $(call stage_targets,compare): compare-%:

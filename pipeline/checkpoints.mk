@@ -41,6 +41,11 @@ runs/%/pretrain/model/manifest.json: runs/%/pretrain/seeing/manifest.json \
 	  --samples runs/$*/pretrain/samples/questions --output $(@D)
 	@touch $@
 
+# Named, so that Make does not take them for intermediate files and remove them.
+pretraining = $(patsubst %,runs/$1/pretrain/%,init/config.json data/synthesis.json \
+  samples/dense/manifest.json samples/questions/manifest.json seeing/manifest.json)
+$(foreach n,$(ACTIVE),$(eval pretrained-$n: $(call pretraining,$n)))
+
 # What a checkpoint is, without the training's log and manifest.
 define install
 @mkdir -p data/$1

@@ -5,8 +5,6 @@
 # stands behind a program that found its artifact complete and left it as it was.
 
 .SECONDEXPANSION:
-# Artifacts are results, none is deleted as intermediate.
-.SECONDARY:
 
 BIN ?= .build/release
 

@@ -1,0 +1,247 @@
+import Foundation
+import Testing
+
+/// The graph in the Makefile, with programs that only note that they were called.
+@Suite(.enabled(if: systemProgram("make") != nil)) struct MakeTests {
+  /// A copy of the Makefile and the presets beside stand-ins for the programs.
+  private struct Workshop {
+    let scratch = try? Scratch()
+    var path: String { scratch?.path ?? "/nowhere" }
+
+    init() throws {
+      let manager = FileManager.default
+      for part in ["Makefile", "Package.swift", "pipeline"] {
+        try manager.copyItem(atPath: "\(repository)/\(part)", toPath: "\(path)/\(part)")
+      }
+      let stub = try scratch?.write(
+        "programs/stub",
+        """
+        #!/bin/sh
+        for word; do [ "$last" = --output ] && out=$word; last=$word; done
+        echo "${0##*vlsi-} ${out#runs/*/}" >> calls
+        mkdir -p $out
+        case $0 in *synthesize) echo > $out/synthesis.json ;; *) echo > $out/manifest.json ;; esac
+        case $0 in *report) echo "| a table |" ;; esac
+
+        """)
+      let file = try #require(stub)
+      try manager.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file)
+      for name in [
+        "synthesize", "prepare", "extract", "verbalize", "target", "align", "finetune", "evaluate",
+        "report",
+      ] {
+        try manager.createSymbolicLink(
+          atPath: "\(path)/programs/vlsi-\(name)", withDestinationPath: "stub")
+      }
+      try scratch?.write("data/teacher/config.json", "{}")
+      try scratch?.write("data/student/config.json", "{}")
+    }
+
+    /// Runs make and returns how it ended with the stages that were called, sorted.
+    func make(_ arguments: String...) throws -> (outcome: Outcome, calls: [String]) {
+      let log = "\(path)/calls"
+      try? FileManager.default.removeItem(atPath: log)
+      let outcome = try run(
+        try #require(systemProgram("make")),
+        ["BIN=programs", "BUILT=programs/stub"] + arguments, in: path)
+      let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
+      return (outcome, text.split(separator: "\n").map(String.init).sorted())
+    }
+
+    func edit(_ file: String, _ old: String, _ new: String) throws {
+      let path = "\(path)/\(file)"
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      #expect(text.contains(old), "\(file) has no \(old)")
+      let range = try #require(text.range(of: old))
+      try text.replacingCharacters(in: range, with: new)
+        .write(toFile: path, atomically: true, encoding: .utf8)
+    }
+  }
+
+  static let everything = [
+    "align adapter", "align compare/last-layer/adapter", "evaluate evaluation/last-layer",
+    "evaluate evaluation/model", "evaluate evaluation/sft", "evaluate evaluation/student",
+    "evaluate evaluation/teacher", "extract features/student", "extract features/teacher",
+    "finetune compare/last-layer/model", "finetune compare/sft/model", "finetune model",
+    "prepare samples", "report report", "synthesize data", "target targets",
+    "verbalize verbalizers/student", "verbalize verbalizers/teacher",
+  ]
+
+  static let fromAlign = [
+    "align adapter", "align compare/last-layer/adapter", "evaluate evaluation/last-layer",
+    "evaluate evaluation/model", "finetune compare/last-layer/model", "finetune model",
+    "report report",
+  ]
+
+  @Test("make alone explains itself and makes nothing")
+  func help() throws {
+    let shop = try Workshop()
+    let (outcome, calls) = try shop.make()
+    #expect(outcome.code == 0)
+    #expect(calls.isEmpty)
+    for word in ["make distill-tiny", "make distill-2b", "2b 7b tiny", "redo-STAGE-NAME"] {
+      #expect(outcome.output.contains(word), "\(word)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: "\(shop.path)/runs"))
+  }
+
+  @Test("distill runs every stage once; a second time nothing, and says so")
+  func distillTwice() throws {
+    let shop = try Workshop()
+    let first = try shop.make("distill-tiny")
+    #expect(first.outcome.code == 0)
+    #expect(first.calls == MakeTests.everything)
+    #expect(first.outcome.output.contains("| a table |"))
+    #expect(
+      first.outcome.output.hasSuffix(
+        "runs/tiny is done.\nModel:  runs/tiny/model\nReport: runs/tiny/report/index.html\n"))
+    let start = Date()
+    let second = try shop.make("distill-tiny")
+    #expect(second.calls.isEmpty)
+    #expect(second.outcome.output.hasPrefix("Nothing to do: runs/tiny is up to date."))
+    #expect(Date().timeIntervalSince(start) < 2)
+  }
+
+  @Test("make -n shows the steps of a stage in order and makes none")
+  func dryRun() throws {
+    let shop = try Workshop()
+    let (outcome, calls) = try shop.make("-n", "align-tiny")
+    #expect(calls.isEmpty)
+    let steps = outcome.output.split(separator: "\n").compactMap { line in
+      line.split(separator: " ").first { $0.hasPrefix("programs/vlsi-") }?.dropFirst(14)
+    }
+    #expect(steps.first == "synthesize")
+    #expect(steps.last == "align")
+    #expect(steps.count == 8)
+    #expect(!steps.contains("finetune"))
+  }
+
+  @Test("An edited key re-runs the stages that read it and what follows, nothing before")
+  func editing() throws {
+    let shop = try Workshop()
+    _ = try shop.make("distill-tiny")
+    try shop.edit("pipeline/tiny.yaml", "align:\n  steps: ", "align:\n  steps: 1")
+    #expect(try shop.make("distill-tiny").calls == MakeTests.fromAlign)
+    try shop.edit("pipeline/tiny.yaml", "title: \"", "title: \"Other: ")
+    #expect(try shop.make("distill-tiny").calls == ["report report"])
+    try shop.edit("pipeline/tiny.yaml", "student_layers: [2, 3]", "student_layers: [1, 3]")
+    let layers = try shop.make("distill-tiny").calls
+    #expect(layers.contains("extract features/student"))
+    #expect(!layers.contains("extract features/teacher"))
+    #expect(!layers.contains("target targets"))
+    try shop.edit("pipeline/tiny-sft.yaml", "warmup_steps: ", "warmup_steps: 1")
+    #expect(
+      try shop.make("distill-tiny").calls
+        == ["evaluate evaluation/sft", "finetune compare/sft/model", "report report"])
+  }
+
+  @Test("A comment, an empty line and the order of keys change nothing")
+  func commenting() throws {
+    let shop = try Workshop()
+    _ = try shop.make("distill-tiny")
+    try shop.edit("pipeline/tiny.yaml", "align:\n", "# why\nalign:   # here\n\n  # there\n")
+    try shop.edit("pipeline/tiny.yaml", "  form: exact ", "  form: exact   # and so on ")
+    try shop.edit("pipeline/tiny.yaml", "  context: 256\n", "")
+    try shop.edit(
+      "pipeline/tiny.yaml", "  samples_per_shard: 512\n",
+      "  samples_per_shard: 512\n  context: 256\n")
+    #expect(try shop.make("distill-tiny").calls.isEmpty)
+  }
+
+  @Test("redo runs a stage again with what follows, though nothing changed")
+  func redo() throws {
+    let shop = try Workshop()
+    _ = try shop.make("distill-tiny")
+    #expect(try shop.make("redo-align-tiny").calls == MakeTests.fromAlign)
+    let again = try shop.make("redo-verbalize-tiny").calls
+    #expect(
+      again
+        == (MakeTests.fromAlign + [
+          "target targets", "verbalize verbalizers/student", "verbalize verbalizers/teacher",
+        ]).sorted())
+    #expect(try shop.make("distill-tiny").calls.isEmpty)
+  }
+
+  @Test("What was removed is made again; features may go")
+  func removing() throws {
+    let shop = try Workshop()
+    _ = try shop.make("distill-tiny")
+    let manager = FileManager.default
+    try manager.removeItem(atPath: "\(shop.path)/runs/tiny/features")
+    #expect(try shop.make("distill-tiny").calls.isEmpty)
+    try manager.removeItem(atPath: "\(shop.path)/runs/tiny/evaluation/sft")
+    #expect(try shop.make("distill-tiny").calls == ["evaluate evaluation/sft", "report report"])
+    try manager.removeItem(atPath: "\(shop.path)/runs/tiny/model")
+    #expect(
+      try shop.make("distill-tiny").calls
+        == ["evaluate evaluation/model", "finetune model", "report report"])
+  }
+
+  @Test("A new checkpoint re-runs its own branch")
+  func newTeacher() throws {
+    let shop = try Workshop()
+    _ = try shop.make("distill-tiny")
+    try shop.scratch?.write("data/teacher/config.json", "{ }")
+    let calls = try shop.make("distill-tiny").calls
+    #expect(calls.contains("extract features/teacher"))
+    #expect(!calls.contains("extract features/student"))
+    #expect(!calls.contains("finetune compare/sft/model"))
+  }
+
+  @Test("make -j2 makes the same")
+  func sideBySide() throws {
+    let shop = try Workshop()
+    let (outcome, calls) = try shop.make("-j2", "distill-tiny")
+    #expect(outcome.code == 0)
+    #expect(calls == MakeTests.everything)
+    #expect(!outcome.errors.contains("jobserver"))
+  }
+
+  @Test("COMPARE=0 leaves the baselines out, compare adds them")
+  func comparing() throws {
+    let shop = try Workshop()
+    let alone = try shop.make("COMPARE=0", "distill-tiny").calls
+    #expect(!alone.contains { $0.contains("compare") })
+    let rest = try shop.make("compare-tiny").calls
+    #expect(Set(alone + rest) == Set(MakeTests.everything))
+    #expect(rest.contains("report report"))
+    #expect(!rest.contains("finetune model"))
+  }
+
+  @Test("A run with own data asks for what it lacks, and remembers it")
+  func ownData() throws {
+    let shop = try Workshop()
+    let bare = try shop.make("distill-2b")
+    #expect(bare.outcome.code == 2)
+    #expect(bare.outcome.errors.contains("2b needs DATASET=…"))
+    try shop.scratch?.write("mine/data.json", "[]")
+    let first = try shop.make(
+      "distill-2b", "TEACHER=t", "STUDENT=s", "DATASET=mine/data.json", "IMAGES=mine")
+    #expect(first.outcome.code == 0)
+    #expect(first.calls.count == 9)
+    #expect(!first.calls.contains { $0.hasPrefix("evaluate") })
+    #expect(try shop.make("distill-2b").calls.isEmpty)
+    try shop.scratch?.write("mine/data.json", "[ ]")
+    #expect(try shop.make("prepare-2b").calls == ["prepare samples"])
+    let other = try shop.make("extract-2b", "TEACHER=other").calls
+    #expect(other == ["extract features/student", "extract features/teacher"])
+  }
+
+  @Test("A target that does not exist names those that do")
+  func unknownTarget() throws {
+    let shop = try Workshop()
+    let (outcome, _) = try shop.make("distil-tiny")
+    #expect(outcome.code == 2)
+    #expect(outcome.errors.contains("error: no target distil-tiny. Runs: 2b 7b tiny."))
+  }
+
+  @Test("graph draws what is made")
+  func graph() throws {
+    let shop = try Workshop()
+    _ = try shop.make("prepare-tiny")
+    let drawn = try shop.make("graph-tiny").outcome.output
+    #expect(drawn.contains("[x] samples"))
+    #expect(drawn.contains("[ ] adapter"))
+    #expect(drawn.contains("[ ] evaluation/sft"))
+  }
+}
