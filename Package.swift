@@ -43,7 +43,7 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
 
 let stages: [(name: String, needs: [String])] = [
   ("vlsi-synthesize", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Qwen2VL"]),
-  ("vlsi-prepare", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Qwen2VL"]),
+  ("vlsi-prepare", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels"]),
   ("vlsi-extract", ["Artifacts", "Checkpoints", "Qwen2VL", "Training", "Tensors"]),
   ("vlsi-verbalize", ["Artifacts", "Checkpoints", "Distillation", "Training", "Tensors"]),
   ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors"]),

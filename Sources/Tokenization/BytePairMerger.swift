@@ -33,8 +33,7 @@ struct BytePairMerger {
     if model.ignoresMerges, let id = model.words.value(of: word) {
       ids.append(id)
     } else if word.count <= BytePairMerger.longestScan {
-      mergeByScan(word, model)
-      ids.append(contentsOf: symbols)
+      mergeByScan(word, model, to: &ids)
     } else {
       mergeByHeap(word, model, to: &ids)
     }
@@ -56,7 +55,10 @@ struct BytePairMerger {
     }
   }
 
-  private mutating func mergeByScan(_ word: UnsafeBufferPointer<UInt8>, _ model: BytePairModel) {
+  /// Finds each next merge by looking at all pairs: fastest for words as they are in text.
+  mutating func mergeByScan(
+    _ word: UnsafeBufferPointer<UInt8>, _ model: BytePairModel, to ids: inout [Int32]
+  ) {
     load(word, model)
     ranks.removeAll(keepingCapacity: true)
     merged.removeAll(keepingCapacity: true)
@@ -72,7 +74,7 @@ struct BytePairMerger {
         lowest = ranks[index]
         best = index
       }
-      if lowest == MergeTable.none { return }
+      if lowest == MergeTable.none { break }
       symbols[best] = merged[best]
       symbols.remove(at: best + 1)
       ranks.remove(at: best)
@@ -80,6 +82,7 @@ struct BytePairMerger {
       if best < ranks.count { update(best, model) }
       if best > 0 { update(best - 1, model) }
     }
+    ids.append(contentsOf: symbols)
   }
 
   private mutating func update(_ index: Int, _ model: BytePairModel) {
@@ -89,7 +92,7 @@ struct BytePairMerger {
   }
 
   /// The same merges in n log n, for words of any length: a heap of pairs over a linked list.
-  private mutating func mergeByHeap(
+  mutating func mergeByHeap(
     _ word: UnsafeBufferPointer<UInt8>, _ model: BytePairModel, to ids: inout [Int32]
   ) {
     load(word, model)

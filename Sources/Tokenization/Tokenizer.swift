@@ -25,7 +25,7 @@ public final class Tokenizer: Sendable {
   /// the file is formatted: equal for a teacher and a student that share a tokenizer.
   public let fingerprint: String
 
-  private let model: BytePairModel
+  let model: BytePairModel
   private let tokens: [[UInt8]?]
   private let specials: Set<Int32>
   private let ids: ByteTable
@@ -181,10 +181,15 @@ public final class Tokenizer: Sendable {
     ids.value(of: Array(token.utf8))
   }
 
-  /// The bytes that no token of the vocabulary can express; `encode` drops them.
-  public var missingBytes: [UInt8] {
-    model.byteIDs.indices.filter { model.byteIDs[$0] < 0 }.map { UInt8($0) }
+  /// The first character of a text that the vocabulary cannot express and `encode` would drop.
+  /// nil for every text where the vocabulary has all 256 bytes, as Qwen2's has.
+  public func unwritable(in text: String) -> Character? {
+    guard lacksBytes else { return nil }
+    let text = normalizesNFC ? Normalization.nfc(text) : text
+    return text.first { $0.utf8.contains { model.byteIDs[Int($0)] < 0 } }
   }
+
+  private var lacksBytes: Bool { model.byteIDs.contains { $0 < 0 } }
 }
 
 /// A digest over numbers and bytes.

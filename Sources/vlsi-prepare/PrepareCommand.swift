@@ -1,0 +1,133 @@
+import ArgumentParser
+import Artifacts
+import Failures
+import Foundation
+import Imaging
+import StageKit
+import Tokenization
+
+/// `vlsi-prepare`: conversations and images in, `samples` out.
+struct PrepareCommand: StageCommand {
+  static let name = "vlsi-prepare"
+  static let abstract = "Turn conversations about images into token ids and pixels."
+  static let example = """
+    vlsi-prepare --dataset data.json --images images --model Qwen2-VL-2B --output samples
+    """
+
+  @Option(
+    help: ArgumentHelp(
+      "LLaVA, ShareGPT or OpenAI conversations: a JSON array or JSON Lines.", valueName: "file"))
+  var dataset: String
+
+  @Option(
+    help: ArgumentHelp(
+      "Where image paths start (default: the data set's folder).", valueName: "dir"))
+  var images: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A checkpoint's folder: tokenizer.json and preprocessor_config.json.", valueName: "dir"))
+  var model: String
+
+  @Option(help: ArgumentHelp("The artifact to make.", valueName: "dir"))
+  var output: String
+
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    let settings = stage.preset.prepare
+    let tokenizer = try Tokenizer(directory: model)
+    let processor = try processor(settings)
+    let folder = images ?? (dataset as NSString).deletingLastPathComponent
+    guard images == nil || Files.isDirectory(folder) else {
+      throw Failure(.inputMissing, "the folder of images does not exist", at: folder)
+    }
+
+    let survey = try Survey(of: dataset, limit: stage.limit)
+    let writer = try ArtifactWriter(
+      directory: output, kind: .samples, settings: try identity(settings, stage),
+      inputs: [
+        "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
+        "image_processor": processor.fingerprint,
+      ],
+      seed: stage.seed, threads: stage.threads, samplesPerShard: settings.samplesPerShard,
+      program: Self.name, version: Stage.version)
+    if writer.isComplete {
+      writer.confirm()
+      stage.log.info("nothing to do: \(output) is finished")
+      return
+    }
+    if let reason = writer.startedOver { stage.log.warning("starting over: \(reason)") }
+
+    let builder = SampleBuilder(
+      tokenizer: tokenizer, template: try ChatTemplate(tokenizer: tokenizer), processor: processor,
+      settings: settings, images: folder.isEmpty ? "." : folder, dataset: dataset,
+      form: survey.form)
+    var preparation = Preparation(
+      stage: stage, writer: writer, builder: builder, total: survey.count,
+      mostRejects: settings.maxRejectShare)
+    let note = try preparation.run(try DatasetReader(path: dataset))
+    try writer.finish(
+      facts: facts(note, survey.count, tokenizer, processor, settings),
+      wallSeconds: stage.wallSeconds, peakBytes: stage.peakBytes)
+  }
+
+  private func processor(_ settings: PrepareSettings) throws -> ImageProcessor {
+    var processor = try ImageProcessor(directory: model)
+    processor.minPixels = settings.minPixels ?? processor.minPixels
+    processor.maxPixels = settings.maxPixels ?? processor.maxPixels
+    guard processor.minPixels <= processor.maxPixels else {
+      throw Failure(
+        .badPreset, "prepare.min_pixels is above prepare.max_pixels",
+        at: common.preset ?? model + "/preprocessor_config.json",
+        found: "\(processor.minPixels) and \(processor.maxPixels)")
+    }
+    return processor
+  }
+
+  /// The settings that the content depends on. How many rejects are borne is not among them.
+  private func identity(_ settings: PrepareSettings, _ stage: Stage) throws -> JSON {
+    var members: [String: JSON] = [:]
+    for (key, value) in settings.values where key != "max_reject_share" {
+      members[key] = try JSON(parsing: value.json, place: "prepare.\(key)")
+    }
+    if let limit = stage.limit { members["limit"] = .int(limit) }
+    return .object(members)
+  }
+
+  private func facts(
+    _ note: ShardNote, _ entries: Int, _ tokenizer: Tokenizer, _ processor: ImageProcessor,
+    _ settings: PrepareSettings
+  ) -> [String: JSON] {
+    [
+      "tokenizer": .string(tokenizer.fingerprint),
+      "image_processor": .string(processor.fingerprint),
+      "vocabulary": .int(tokenizer.vocabularySize),
+      "context": .int(settings.context),
+      "patch_size": .int(processor.patchSize),
+      "temporal_patch_size": .int(processor.temporalPatchSize),
+      "merge_size": .int(processor.mergeSize),
+      "entries": .int(entries),
+      "samples": .int(note.totals.samples),
+      "rejects": .int(note.rejects.count),
+      "tokens": .int(note.totals.tokens),
+      "supervised_tokens": .int(note.totals.supervised),
+      "image_tokens": .int(note.totals.imageTokens),
+      "images": .int(note.totals.images),
+    ]
+  }
+}
+
+/// A first pass over the data set: its form holds to the end, and how many entries there are.
+struct Survey {
+  let form: DatasetReader.Form
+  private(set) var count = 0
+
+  /// - Throws: `Failure(.badData)` for an array that is malformed or a data set without entries.
+  init(of dataset: String, limit: Int?) throws {
+    let reader = try DatasetReader(path: dataset)
+    form = reader.form
+    while count < limit ?? .max, try reader.next() != nil { count += 1 }
+    if count == 0 { throw Failure(.badData, "the data set has no entries", at: dataset) }
+  }
+}

@@ -1,0 +1,173 @@
+import Failures
+import Foundation
+import Testing
+
+@testable import Tokenization
+
+@Suite struct TokenizerTests {
+  let tokenizer: Tokenizer
+
+  init() throws {
+    tokenizer = try Tokenizer(directory: Goldens.folder + "/tokenizer")
+  }
+
+  @Test("Ids equal the tokenizers library's, control tokens recognised or not")
+  func idsEqualReference() throws {
+    let cases = try #require(try Goldens.json("tokens.json")["encode"]?.array)
+    #expect(cases.count > 200)
+    for example in cases {
+      let text = try #require(example["text"]?.string)
+      let ids = Goldens.ids(example["ids"])
+      #expect(tokenizer.encode(text) == ids, "\(text.debugDescription)")
+      let plain = example["plain"].map { Goldens.ids($0) } ?? ids
+      #expect(tokenizer.encode(text, allowSpecial: false) == plain, "\(text.debugDescription)")
+    }
+  }
+
+  @Test("Decoding equals the tokenizers library's, broken characters included")
+  func decodingEqualsReference() throws {
+    let cases = try #require(try Goldens.json("tokens.json")["decode"]?.array)
+    for example in cases {
+      let ids = Goldens.ids(example["ids"])
+      #expect(tokenizer.decode(ids) == example["text"]?.string)
+      #expect(tokenizer.decode(ids, skipSpecialTokens: true) == example["skipped"]?.string)
+    }
+  }
+
+  @Test("The bytes of tokens join to the text they were made from")
+  func bytesJoinToText() {
+    let text = "naïve 中文字符 👩‍👩‍👧 <|im_end|>"
+    let bytes = tokenizer.encode(text).flatMap { tokenizer.bytes(of: $0) }
+    #expect(String(decoding: bytes, as: UTF8.self) == text)
+    #expect(tokenizer.bytes(of: -1).isEmpty)
+    #expect(tokenizer.bytes(of: 1_000_000).isEmpty)
+    #expect(tokenizer.decode([-5, 1_000_000]).isEmpty)
+  }
+
+  @Test("A long word merges by the heap as it merges by scanning, and in far less than n² time")
+  func longWords() throws {
+    let ids = tokenizer.encode(String(repeating: "ab", count: 200_000))
+    #expect(tokenizer.decode(ids).utf8.count == 400_000)
+    // Words around the length where the method changes.
+    for count in 40...56 {
+      let word = String((0..<count).map { "theredcircl"[$0 * $0 % 11] })
+      var scanned: [Int32] = []
+      var heaped: [Int32] = []
+      var merger = BytePairMerger()
+      Array(word.utf8).withUnsafeBufferPointer { bytes in
+        merger.mergeByScan(bytes, tokenizer.model, to: &scanned)
+        merger.mergeByHeap(bytes, tokenizer.model, to: &heaped)
+      }
+      #expect(scanned == heaped)
+    }
+  }
+
+  @Test("Every thread gets the same ids, whatever the caches hold")
+  func threadsAgree() async throws {
+    let cases = try #require(try Goldens.json("tokens.json")["encode"]?.array)
+    await withTaskGroup(of: Bool.self) { group in
+      for worker in 0..<8 {
+        group.addTask { [tokenizer] in
+          (0..<cases.count).allSatisfy { index in
+            let example = cases[(index * 7 + worker * 13) % cases.count]
+            return tokenizer.encode(example["text"]?.string ?? "") == Goldens.ids(example["ids"])
+          }
+        }
+      }
+      for await agrees in group { #expect(agrees) }
+    }
+  }
+
+  @Test("Names of tokens: added ones and words of the vocabulary, by their text")
+  func names() {
+    #expect(tokenizer.id(ofToken: "<|im_end|>").map { tokenizer.isSpecial($0) } == true)
+    #expect(tokenizer.id(ofToken: "a") == tokenizer.encode("a").first)
+    #expect(tokenizer.id(ofToken: "<|nothing|>") == nil)
+    #expect(tokenizer.unwritable(in: "anything é 中") == nil)
+  }
+
+  @Test("Merges as strings and as pairs, words in any order: same ids, same fingerprint")
+  func formattingDoesNotMatter() throws {
+    let root = try Goldens.json("tokenizer/tokenizer.json")
+    let model = try #require(root["model"])
+    let merges = try #require(model["merges"]?.array)
+    let words = try #require(model["vocab"]?.members)
+    let strings = merges.map { merge -> JSONValue in
+      let pair = merge.array ?? []
+      return pair.isEmpty ? merge : .string(pair.compactMap(\.string).joined(separator: " "))
+    }
+    let folder = try TemporaryFolder()
+    let other = root.setting(
+      "model",
+      model.setting("merges", .array(strings)).setting("vocab", .object(words.reversed())))
+    try folder.write(other.text, to: "tokenizer.json")
+    let second = try Tokenizer(directory: folder.path)
+    #expect(second.fingerprint == tokenizer.fingerprint)
+    #expect(second.encode("the red circle") == tokenizer.encode("the red circle"))
+    let fewer = root.setting("model", model.setting("merges", .array(Array(merges.dropLast()))))
+    try folder.write(fewer.text, to: "tokenizer.json")
+    #expect(try Tokenizer(directory: folder.path).fingerprint != tokenizer.fingerprint)
+  }
+
+  @Test("A byte that the vocabulary lacks is dropped, and can be found beforehand")
+  func missingBytes() throws {
+    let root = try Goldens.json("tokenizer/tokenizer.json")
+    let folder = try TemporaryFolder()
+    let words = ["a", "b", "Ġ"].enumerated().map {
+      JSONValue.Member(key: $1, value: .number(Double($0)))
+    }
+    let model = JSONValue.object([
+      .init(key: "type", value: .string("BPE")), .init(key: "vocab", value: .object(words)),
+      .init(key: "merges", value: .array([])),
+    ])
+    try folder.write(
+      root.setting("model", model).setting("added_tokens", .array([])).text, to: "tokenizer.json")
+    let small = try Tokenizer(directory: folder.path)
+    #expect(small.encode("a cb") == [0, 2, 1])
+    #expect(small.unwritable(in: "a cb") == "c")
+    #expect(small.unwritable(in: "a b") == nil)
+  }
+
+  @Test("The true vocabulary, where VLSI_REAL_TOKENIZER names its folder: every line's ids equal")
+  func realVocabulary() throws {
+    guard let folder = ProcessInfo.processInfo.environment["VLSI_REAL_TOKENIZER"] else { return }
+    let start = ContinuousClock.now
+    let real = try Tokenizer(directory: folder)
+    print("loaded in \(ContinuousClock.now - start)")
+    let lines = try String(contentsOfFile: folder + "/lines.txt", encoding: .utf8)
+      .split(separator: "\n")
+    let expected = try String(contentsOfFile: folder + "/ids.txt", encoding: .utf8)
+      .split(separator: "\n", omittingEmptySubsequences: false)
+    let texts = try lines.map {
+      try #require(JSONValue(parsing: Array($0.utf8), place: "lines.txt").string)
+    }
+    let begin = ContinuousClock.now
+    let all = texts.map { real.encode($0) }
+    let seconds = (ContinuousClock.now - begin) / .seconds(1)
+    let bytes = texts.reduce(0) { $0 + $1.utf8.count }
+    print(
+      "\(texts.count) lines, \(bytes) bytes in \(seconds) s, \(Double(bytes) / seconds / 1e6) MB/s")
+    var wrong = 0
+    for (index, ids) in all.enumerated() {
+      let reference = expected[index].split(separator: " ").compactMap { Int32($0) }
+      if ids != reference {
+        wrong += 1
+        if wrong < 12 {
+          print(texts[index].unicodeScalars.map { String($0.value, radix: 16) }, ids, reference)
+        }
+      }
+    }
+    #expect(wrong == 0)
+  }
+}
+
+extension String {
+  fileprivate subscript(offset: Int) -> Character { self[index(startIndex, offsetBy: offset)] }
+}
+
+extension JSONValue {
+  /// A copy with one member changed.
+  func setting(_ key: String, _ value: JSONValue) -> JSONValue {
+    .object((members ?? []).map { .init(key: $0.key, value: $0.key == key ? value : $0.value) })
+  }
+}
