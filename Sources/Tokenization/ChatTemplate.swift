@@ -68,8 +68,8 @@ public struct ChatTemplate: Sendable {
   let tokenizer: Tokenizer
   let start: Int32
   public let end: Int32
-  let visionStart: Int32
-  let visionEnd: Int32
+  public let visionStart: Int32
+  public let visionEnd: Int32
   public let imagePad: Int32
   private let controls: Set<Int32>
   private let newline: [Int32]

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Artifacts
+import Checkpoints
 import Failures
 import Foundation
 import Imaging
@@ -37,39 +38,34 @@ struct PrepareCommand: StageCommand {
   func run(stage: Stage) throws {
     let settings = stage.preset.prepare
     let tokenizer = try Tokenizer(directory: model)
+    let template = try ChatTemplate(tokenizer: tokenizer)
     let processor = try processor(settings)
+    try check(tokenizer, template, processor)
     let folder = images ?? (dataset as NSString).deletingLastPathComponent
     guard images == nil || Files.isDirectory(folder) else {
       throw Failure(.inputMissing, "the folder of images does not exist", at: folder)
     }
 
     let survey = try Survey(of: dataset, limit: stage.limit)
-    let writer = try ArtifactWriter(
-      directory: output, kind: .samples, settings: try identity(settings, stage),
-      inputs: [
-        "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
-        "image_processor": processor.fingerprint,
-      ],
-      seed: stage.seed, threads: stage.threads, samplesPerShard: settings.samplesPerShard,
-      program: Self.name, version: Stage.version)
-    if writer.isComplete {
-      writer.confirm()
-      stage.log.info("nothing to do: \(output) is finished")
-      return
-    }
-    if let reason = writer.startedOver { stage.log.warning("starting over: \(reason)") }
-
+    guard
+      let writer = try stage.artifact(
+        at: output, kind: .samples, settings: identity(settings),
+        inputs: [
+          "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
+          "image_processor": processor.fingerprint,
+        ],
+        samplesPerShard: settings.samplesPerShard)
+    else { return }
     let builder = SampleBuilder(
-      tokenizer: tokenizer, template: try ChatTemplate(tokenizer: tokenizer), processor: processor,
+      tokenizer: tokenizer, template: template, processor: processor,
       settings: settings, images: folder.isEmpty ? "." : folder, dataset: dataset,
       form: survey.form)
     var preparation = Preparation(
       stage: stage, writer: writer, builder: builder, total: survey.count,
       mostRejects: settings.maxRejectShare)
     let note = try preparation.run(try DatasetReader(path: dataset))
-    try writer.finish(
-      facts: facts(note, survey.count, tokenizer, processor, settings),
-      wallSeconds: stage.wallSeconds, peakBytes: stage.peakBytes)
+    try stage.finish(
+      writer, facts: facts(note, survey.count, tokenizer, processor, settings))
   }
 
   private func processor(_ settings: PrepareSettings) throws -> ImageProcessor {
@@ -85,14 +81,37 @@ struct PrepareCommand: StageCommand {
     return processor
   }
 
-  /// The settings that the content depends on. How many rejects are borne is not among them.
-  private func identity(_ settings: PrepareSettings, _ stage: Stage) throws -> JSON {
-    var members: [String: JSON] = [:]
-    for (key, value) in settings.values where key != "max_reject_share" {
-      members[key] = try JSON(parsing: value.json, place: "prepare.\(key)")
+  /// Tokenizer, image processor and model of one folder must speak of the same things.
+  private func check(
+    _ tokenizer: Tokenizer, _ template: ChatTemplate, _ processor: ImageProcessor
+  ) throws {
+    let config = try Qwen2VLConfig(directory: model)
+    for (what, here, there) in [
+      ("<|image_pad|>", Int(template.imagePad), config.imageTokenID),
+      ("<|vision_start|>", Int(template.visionStart), config.visionStartTokenID),
+      ("<|vision_end|>", Int(template.visionEnd), config.visionEndTokenID),
+      ("patch size", processor.patchSize, config.vision.patchSize),
+      ("temporal patch size", processor.temporalPatchSize, config.vision.temporalPatchSize),
+      ("merge size", processor.mergeSize, config.vision.spatialMergeSize),
+    ] where here != there {
+      throw Failure(
+        .badData, "\(what) differs between config.json and the tokenizer or image processor",
+        at: model, expected: "\(there)", found: "\(here)",
+        advice: "Take all files from one checkpoint.")
     }
-    if let limit = stage.limit { members["limit"] = .int(limit) }
-    return .object(members)
+    guard tokenizer.vocabularySize <= config.text.vocabularySize else {
+      throw Failure(
+        .badData, "the tokenizer has more tokens than the model", at: model,
+        expected: "at most \(config.text.vocabularySize)", found: "\(tokenizer.vocabularySize)")
+    }
+  }
+
+  /// The settings that the content depends on. How many rejects are borne is not among them.
+  private func identity(_ settings: PrepareSettings) -> JSON {
+    .object(
+      Dictionary(
+        settings.values.filter { $0.key != "max_reject_share" }.map { ($0.key, $0.value.asJSON) },
+        uniquingKeysWith: { $1 }))
   }
 
   private func facts(

@@ -96,11 +96,28 @@ def small_tokenizer():
 
 def tokens():
     tokenizer = small_tokenizer()
-    folder = HERE / "tokenizer"
+    folder = HERE / "checkpoint"
     folder.mkdir(parents=True, exist_ok=True)
     text = json.loads(tokenizer.to_str())
     (folder / "tokenizer.json").write_text(json.dumps(text, ensure_ascii=False) + "\n")
-    # The same tokenizer as older files write it: each merge as one string.
+    # With these two the folder is a checkpoint as far as vlsi-prepare looks at it.
+    special = {t: tokenizer.token_to_id(t) for t in SPECIAL}
+    (folder / "config.json").write_text(json.dumps({
+        "model_type": "qwen2_vl", "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 48,
+        "vocab_size": 440, "rope_theta": 1e6, "rms_norm_eps": 1e-6, "tie_word_embeddings": True,
+        "max_position_embeddings": 512, "rope_scaling": {"type": "mrope", "mrope_section": [4, 2, 2]},
+        "image_token_id": special["<|image_pad|>"], "video_token_id": special["<|video_pad|>"],
+        "vision_start_token_id": special["<|vision_start|>"],
+        "vision_end_token_id": special["<|vision_end|>"],
+        "bos_token_id": special["<|endoftext|>"], "eos_token_id": special["<|im_end|>"],
+        "vision_config": {"depth": 1, "embed_dim": 16, "num_heads": 2, "mlp_ratio": 2,
+                          "patch_size": 8, "temporal_patch_size": 2, "spatial_merge_size": 2,
+                          "in_chans": 3, "hidden_size": 32},
+    }, indent=1) + "\n")
+    (folder / "preprocessor_config.json").write_text(json.dumps({
+        "patch_size": 8, "temporal_patch_size": 2, "merge_size": 2, "min_pixels": 256,
+        "max_pixels": 4096}) + "\n")
     rng = random.Random(1)
     texts = [line(rng) for _ in range(240)]
     texts += ["", " ", "\n", "a" * 300, "ab" * 100, " " * 70, "\n" * 50, "x <seg> y<seg><seg>",
@@ -140,7 +157,7 @@ def chat():
     import jinja2
 
     template = jinja2.Environment().from_string(TEMPLATE)
-    tokenizer = Tokenizer.from_file(str(HERE / "tokenizer" / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(HERE / "checkpoint" / "tokenizer.json"))
     text = lambda t: {"type": "text", "text": t}
     image = {"type": "image"}
     user = lambda *parts: {"role": "user", "content": list(parts)}

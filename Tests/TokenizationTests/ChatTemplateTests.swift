@@ -8,7 +8,7 @@ import Testing
   let template: ChatTemplate
 
   init() throws {
-    tokenizer = try Tokenizer(directory: Goldens.folder + "/tokenizer")
+    tokenizer = try Tokenizer(directory: Goldens.folder + "/checkpoint")
     template = try ChatTemplate(tokenizer: tokenizer)
   }
 

@@ -38,7 +38,7 @@ import Testing
 
   @Test("What would change ids silently is refused: other patterns, normalizers, stripping tokens")
   func unsupported() throws {
-    let root = try Goldens.json("tokenizer/tokenizer.json")
+    let root = try Goldens.json("checkpoint/tokenizer.json")
     let model = try #require(root["model"])
     let added = try #require(root["added_tokens"]?.array?.first)
     let strip = JSONValue.array([added.setting("lstrip", .bool(true))])

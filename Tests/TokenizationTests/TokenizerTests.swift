@@ -8,7 +8,7 @@ import Testing
   let tokenizer: Tokenizer
 
   init() throws {
-    tokenizer = try Tokenizer(directory: Goldens.folder + "/tokenizer")
+    tokenizer = try Tokenizer(directory: Goldens.folder + "/checkpoint")
   }
 
   @Test("Ids equal the tokenizers library's, control tokens recognised or not")
@@ -88,7 +88,7 @@ import Testing
 
   @Test("Merges as strings and as pairs, words in any order: same ids, same fingerprint")
   func formattingDoesNotMatter() throws {
-    let root = try Goldens.json("tokenizer/tokenizer.json")
+    let root = try Goldens.json("checkpoint/tokenizer.json")
     let model = try #require(root["model"])
     let merges = try #require(model["merges"]?.array)
     let words = try #require(model["vocab"]?.members)
@@ -111,7 +111,7 @@ import Testing
 
   @Test("A byte that the vocabulary lacks is dropped, and can be found beforehand")
   func missingBytes() throws {
-    let root = try Goldens.json("tokenizer/tokenizer.json")
+    let root = try Goldens.json("checkpoint/tokenizer.json")
     let folder = try TemporaryFolder()
     let words = ["a", "b", "Ġ"].enumerated().map {
       JSONValue.Member(key: $1, value: .number(Double($0)))
