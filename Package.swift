@@ -90,7 +90,11 @@ let package = Package(
       .testTarget(
         name: "TokenizationTests", dependencies: ["Tokenization"]),
       .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
-      .testTarget(name: "Qwen2VLTests", dependencies: ["Qwen2VL", "Distillation", "Training"]),
+      .testTarget(
+        name: "Qwen2VLTests",
+        dependencies: [
+          "Qwen2VL", "Distillation", "Training", "Artifacts", "Checkpoints", "Tensors", "Kernels",
+        ]),
       .testTarget(name: "DistillationTests", dependencies: ["Distillation"]),
       .testTarget(name: "TrainingTests", dependencies: ["Training"]),
       .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),

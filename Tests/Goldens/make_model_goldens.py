@@ -58,12 +58,13 @@ SHAPES = {
         rope=dict(rope_theta=1000000.0, mrope_section=[2, 1, 1]),
         vision=dict(depth=2, embed_dim=32, num_heads=2, mlp_ratio=2, patch_size=4),
     ),
-    # Untied head, one key/value head for three, another rotary base and split, bfloat16 at rest
+    # Untied head, one key/value head for three, another rotary base and split, an epsilon that shows,
+    # bfloat16 at rest
     # (rounded first, then computed in float32: the way a real checkpoint is used).
     "b": dict(
         seed=12, vocabulary=120, dtype="bfloat16", tied=False,
         text=dict(hidden_size=48, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1,
-                  intermediate_size=80, rms_norm_eps=1e-5, max_position_embeddings=512),
+                  intermediate_size=80, rms_norm_eps=1e-3, max_position_embeddings=512),
         rope=dict(rope_theta=10000.0, mrope_section=[2, 3, 3]),
         vision=dict(depth=2, embed_dim=24, num_heads=3, mlp_ratio=3, patch_size=8),
     ),

@@ -1,0 +1,65 @@
+import Tensors
+import Testing
+
+@testable import Qwen2VL
+
+/// LoRA is PEFT's: an adapter that PEFT saved gives PEFT's logits, gradients and training steps,
+/// merged or not.
+@Suite struct AdapterParityTests {
+  private func loadWithAdapter() throws -> (goldens: Goldens, model: Qwen2VL) {
+    let goldens = try Goldens("a")
+    let model = try goldens.load()
+    try AdapterFiles.attach(goldens.adapter, to: model)
+    let wanted = try #require(goldens.model.adapter).map(\.name)
+    let found = LowRankAdapters.parameters(of: model).map { LowRankAdapters.peftName($0.name) }
+    #expect(found.sorted() == wanted.sorted())
+    return (goldens, model)
+  }
+
+  private func expectLogits(_ goldens: Goldens, _ model: Qwen2VL) throws {
+    let tape = Tape(recording: false)
+    for name in ["two_images", "several_turns"] {
+      let output = model.forward(model.pack([try goldens.modelSample(name)]), tape: tape)
+      let found = model.logits(output.last, tape: tape).array
+      let expected = try goldens.floats("lora/\(name)/logits")
+      #expect(relativeDifference(found, expected) < 1e-4, "\(name)")
+    }
+  }
+
+  @Test func logits() throws {
+    let (goldens, model) = try loadWithAdapter()
+    try expectLogits(goldens, model)
+  }
+
+  @Test func merged() throws {
+    let (goldens, model) = try loadWithAdapter()
+    LowRankAdapters.merge(into: model)
+    #expect(LowRankAdapters.parameters(of: model).isEmpty)
+    try expectLogits(goldens, model)
+  }
+
+  @Test func gradientsAndTenSteps() throws {
+    let (goldens, model) = try loadWithAdapter()
+    let learned = LowRankAdapters.parameters(of: model)
+    for parameter in learned { parameter.train() }
+    let optimizer = AdamW(
+      learned,
+      AdamW.Settings(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, clipNorm: nil))
+    #expect(optimizer.parameters.count == learned.count)
+    let input = try goldens.packed(goldens.model.packed, for: model)
+    let named = Dictionary(
+      uniqueKeysWithValues: learned.map { (LowRankAdapters.peftName($0.name), $0) })
+    for (step, expected) in try goldens.floats("lora/losses").enumerated() {
+      let tape = Tape(recording: true)
+      let loss = try batchLoss(
+        model, input, tape, head: step % 2 == 0 ? .dense : .streaming, checkpointing: step > 4)
+      #expect(abs(loss.scalar - expected) < 1e-3 * expected, "step \(step)")
+      tape.backward(loss)
+      if step == 0 {
+        try expectGradients(goldens, "lora", named, of: try #require(goldens.model.adapter))
+      }
+      optimizer.step(learningRate: 1e-3)
+    }
+    #expect(model.parameters.allSatisfy { $0.gradient == nil })
+  }
+}

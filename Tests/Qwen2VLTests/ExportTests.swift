@@ -1,0 +1,139 @@
+import Artifacts
+import Checkpoints
+import Foundation
+import Kernels
+import Tensors
+import Testing
+
+@testable import Qwen2VL
+
+/// What is saved is what transformers and PEFT load. Whether they really do is asked of themselves
+/// where VLSI_PYTHON names a Python that has them (Tests/Goldens/check_exports.py).
+@Suite struct ExportTests {
+  private static var python: String? { ProcessInfo.processInfo.environment["VLSI_PYTHON"] }
+
+  private func withTemporaryDirectory<T>(_ body: (String) throws -> T) throws -> T {
+    let directory = FileManager.default.temporaryDirectory
+      .appendingPathComponent("vlsi-export-\(UUID().uuidString)").path
+    try Files.makeDirectory(directory)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    return try body(directory)
+  }
+
+  /// One AdamW step on everything, so that no weight is the base's.
+  private func trained(_ goldens: Goldens) throws -> Qwen2VL {
+    let model = try goldens.load()
+    model.train(Set(Qwen2VL.Part.allCases))
+    let tape = Tape(recording: true)
+    tape.backward(try batchLoss(model, try goldens.packed(["one_image"], for: model), tape))
+    AdamW(model.parameters, AdamW.Settings()).step(learningRate: 0.01)
+    return model
+  }
+
+  private func logits(_ goldens: Goldens, _ model: Qwen2VL, _ sample: String) throws -> Tensor {
+    let tape = Tape(recording: false)
+    let output = model.forward(model.pack([try goldens.modelSample(sample)]), tape: tape)
+    return model.logits(output.last, tape: tape)
+  }
+
+  /// Runs check_exports.py, where there is a Python to run it.
+  private func checkExport(
+    _ arguments: [String], _ goldens: Goldens, _ model: Qwen2VL, in directory: String
+  ) throws {
+    guard let python = Self.python else { return }
+    let logits = try logits(goldens, model, "two_images")
+    let expected = directory + "/expected.safetensors"
+    let bytes = Safetensors.encode([
+      ("input_ids", try goldens.tensor("two_images/input_ids")),
+      ("image_grid", try goldens.tensor("two_images/image_grid")),
+      ("pixel_values", try goldens.tensor("two_images/pixel_values")),
+      ("logits", RawTensor(float32: logits.array, shape: logits.shape)),
+    ])
+    try Data(bytes).write(to: URL(fileURLWithPath: expected))
+    let process = Process(), output = Pipe()
+    process.executableURL = URL(fileURLWithPath: python)
+    let script = Goldens.root.deletingLastPathComponent().appendingPathComponent("check_exports.py")
+    process.arguments = [script.path] + arguments + ["--expected", expected]
+    process.standardError = output
+    process.standardOutput = output
+    try process.run()
+    let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    #expect(process.terminationStatus == 0, "\(text.suffix(2000))")
+  }
+
+  @Test(arguments: ["a", "b"]) func checkpoint(model name: String) throws {
+    let goldens = try Goldens(name)
+    let model = try trained(goldens)
+    try withTemporaryDirectory { directory in
+      let base = try Checkpoint(directory: goldens.checkpoint)
+      let files = try model.save(to: directory, base: base)
+      #expect(files.contains("config.json") && files.contains("generation_config.json"))
+      let saved = try Checkpoint(directory: directory)
+      try saved.checkComplete()
+      // The same tensors in the same types as transformers wrote.
+      #expect(saved.names == base.names)
+      for name in base.names {
+        #expect(saved[name]?.type == base[name]?.type && saved[name]?.shape == base[name]?.shape)
+      }
+      // Every value is the trained one, rounded to the type on disk.
+      let again = try Qwen2VL(saved)
+      for (before, after) in zip(model.parameters, again.parameters) {
+        let type = try #require(saved[after.name]).type
+        let rounded = try RawTensor(before.array, as: type, shape: before.shape).floats()
+        #expect(before.name == after.name && rounded == after.array, "\(after.name)")
+      }
+      if name == "a" {
+        let found = try logits(goldens, again, "several_turns").array
+        #expect(found == (try logits(goldens, model, "several_turns").array))
+      }
+      try checkExport(["checkpoint", directory], goldens, again, in: directory)
+    }
+  }
+
+  /// A model saved untouched is the base, bit for bit.
+  @Test func untouched() throws {
+    let goldens = try Goldens("b")
+    try withTemporaryDirectory { directory in
+      let base = try Checkpoint(directory: goldens.checkpoint)
+      _ = try Qwen2VL(base).save(to: directory, base: base)
+      let saved = try Checkpoint(directory: directory)
+      for name in base.names { #expect(saved[name]?.raw() == base[name]?.raw(), "\(name)") }
+    }
+  }
+
+  @Test func adapter() throws {
+    let goldens = try Goldens("a")
+    let model = try goldens.load()
+    var draw = SystemRandomNumberGenerator()
+    LowRankAdapters.attach(to: model, rank: 4, alpha: 8) { Double.random(in: 0..<1, using: &draw) }
+    // A fresh adapter changes nothing.
+    let expected = try goldens.floats("two_images/logits")
+    #expect(relativeDifference(try logits(goldens, model, "two_images").array, expected) < 1e-4)
+    // B starts at zero: move it, or the file could hold anything.
+    for parameter in LowRankAdapters.parameters(of: model) {
+      guard let values = parameter.mutableValues else { continue }
+      for index in 0..<parameter.count { values[index] += Float.random(in: -0.1...0.1) }
+    }
+    try withTemporaryDirectory { directory in
+      let weights = AdapterFiles.weights(of: model)
+      // The names and shapes are those that PEFT wrote.
+      let theirs = goldens.adapter + "/" + AdapterFiles.weights
+      let reference = try Safetensors.decode(Files.read(theirs), place: theirs).tensors
+      let ours = try Safetensors.decode(weights, place: "ours").tensors
+      #expect(ours.mapValues(\.shape) == reference.mapValues(\.shape))
+
+      try writeAtomically(weights, to: directory + "/" + AdapterFiles.weights)
+      try writeAtomically(
+        AdapterFiles.configuration(rank: 4, alpha: 8, base: goldens.checkpoint),
+        to: directory + "/" + AdapterFiles.configuration)
+      let again = try goldens.load()
+      try AdapterFiles.attach(directory, to: again)
+      let found = try logits(goldens, again, "two_images").array
+      #expect(found == (try logits(goldens, model, "two_images").array))
+      #expect(relativeDifference(found, expected) > 1e-3)
+      try checkExport(
+        ["adapter", directory, "--base", goldens.checkpoint], goldens, model, in: directory)
+    }
+  }
+}
