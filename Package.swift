@@ -97,7 +97,7 @@ let package = Package(
         ]),
       .testTarget(name: "DistillationTests", dependencies: ["Distillation"]),
       .testTarget(name: "TrainingTests", dependencies: ["Training"]),
-      .testTarget(name: "EvaluationTests", dependencies: ["Evaluation"]),
+      .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "vlsi-synthesize"]),
       .testTarget(name: "StageKitTests", dependencies: ["StageKit"]),
       .testTarget(name: "PipelineTests", dependencies: ["Artifacts", "StageKit"]),
     ]

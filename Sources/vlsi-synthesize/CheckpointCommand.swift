@@ -1,6 +1,9 @@
 import ArgumentParser
+import Artifacts
+import Checkpoints
 import Failures
 import Foundation
+import Kernels
 import StageKit
 import Tokenization
 
@@ -12,12 +15,6 @@ struct CheckpointCommand: StageCommand {
   static let abstract = "Writes a checkpoint with random weights: tiny, or of a real shape."
   static let example =
     "vlsi-synthesize checkpoint --like tiny-student --seed 1 --output runs/tiny/student"
-  /// What a checkpoint carries over from its tokenizer's folder, where it exists there.
-  static let carried = [
-    "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "chat_template.json",
-    "chat_template.jinja", "special_tokens_map.json", "added_tokens.json",
-  ]
-
   @OptionGroup var common: CommonOptions
 
   @Option(help: ArgumentHelp("Whose shape it has.", valueName: "shape"))
@@ -80,37 +77,31 @@ struct CheckpointCommand: StageCommand {
     _ shape: ModelShape, _ tokens: SpecialTokens, from folder: String, to partial: String,
     _ stage: Stage
   ) throws {
-    let isNarrow = !shape.isTiny
-    let width = isNarrow ? 2 : 4
+    let type = shape.isTiny ? ElementType.float32 : .bfloat16
     let tensors = shape.tensors
-    let stream = SafetensorsStream(directory: partial, type: isNarrow ? "BF16" : "F32")
     let total = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    stage.log.info("\(like.rawValue): \(total) parameters, \(total * width) bytes")
+    stage.log.info("\(like.rawValue): \(total) parameters, \(total * type.size) bytes")
     let progress = stage.progress(total: total, unit: "parameters", label: like.rawValue)
     let random = RandomWeights(seed: stage.seed, threads: stage.threads)
-    try stream.write(
-      tensors.map {
-        .init(name: $0.name, shape: $0.shape, bytes: $0.shape.reduce(1, *) * width)
-      }
-    ) { index, emit in
-      let (name, sizes, start) = tensors[index]
-      let count = sizes.reduce(1, *)
-      for first in Swift.stride(from: 0, to: count, by: RandomWeights.block * 256) {
-        try stage.checkInterrupt()
-        let range = first..<min(first + RandomWeights.block * 256, count)
-        try emit(random.bytes(name, start, range: range, bf16: isNarrow))
-        progress.advance(range.count)
+    let outputs = tensors.map { name, sizes, start in
+      OutputTensor(name: name, type: type, shape: sizes) { write in
+        let count = sizes.reduce(1, *)
+        for first in Swift.stride(from: 0, to: count, by: RandomWeights.block * 256) {
+          try stage.checkInterrupt()
+          let range = first..<min(first + RandomWeights.block * 256, count)
+          try random.bytes(name, start, range: range, bf16: type == .bfloat16)
+            .withUnsafeBytes { try write($0) }
+          progress.advance(range.count)
+        }
       }
     }
+    try CheckpointWriter.write(
+      to: partial, config: shape.config(tokens), tensors: outputs, carry: folder)
+    try writeAtomically(
+      Array(shape.preprocessor.utf8), to: "\(partial)/preprocessor_config.json")
+    try writeAtomically(
+      Array(shape.generation(tokens).utf8), to: "\(partial)/generation_config.json")
     progress.finish()
-    for name in Self.carried {
-      if let data = FileManager.default.contents(atPath: "\(folder)/\(name)") {
-        try stream.write(String(decoding: data, as: UTF8.self), to: name)
-      }
-    }
-    try stream.write(shape.preprocessor, to: "preprocessor_config.json")
-    try stream.write(shape.generation(tokens), to: "generation_config.json")
-    try stream.write(shape.config(tokens), to: "config.json")
   }
 
   private func tokenizerFolder(_ shape: ModelShape) throws -> String {
@@ -142,7 +133,7 @@ struct CheckpointCommand: StageCommand {
     let tokens = SpecialTokens(
       endOfText: try id("<|endoftext|>"), turnEnd: try id("<|im_end|>"),
       visionStart: try id("<|vision_start|>"), visionEnd: try id("<|vision_end|>"),
-      visionPad: try id("<|vision_pad|>"), imagePad: try id("<|image_pad|>"),
+      imagePad: try id("<|image_pad|>"),
       videoPad: try id("<|video_pad|>"))
     if !shape.isTiny, tokens.imagePad != SpecialTokens.qwen.imagePad {
       throw Failure(

@@ -1,4 +1,4 @@
-import StageKit
+import Checkpoints
 
 /// The sizes of a Qwen2-VL, from which config.json and every tensor follow.
 struct ModelShape: Sendable {
@@ -21,7 +21,7 @@ struct ModelShape: Sendable {
   /// The base of the rotary frequencies. The columns of a picture get the lowest ones
   /// (mrope_section): with 32 channels a head and a base of 10,000 a step of four columns would
   /// turn them by a hundredth of a radian, and no attention could tell left from right.
-  var ropeTheta: String { isTiny ? "10.0" : "1000000.0" }
+  var ropeTheta: Double { isTiny ? 10 : 1_000_000 }
 
   /// Whether the tokenizer is data/tokenizer.
   var isTiny: Bool { patch == 8 }
@@ -71,14 +71,13 @@ struct SpecialTokens: Sendable {
   var turnEnd: Int
   var visionStart: Int
   var visionEnd: Int
-  var visionPad: Int
   var imagePad: Int
   var videoPad: Int
 
   /// Those of Qwen2-VL's own tokenizer.
   static let qwen = SpecialTokens(
     endOfText: 151_643, turnEnd: 151_645, visionStart: 151_652, visionEnd: 151_653,
-    visionPad: 151_654, imagePad: 151_655, videoPad: 151_656)
+    imagePad: 151_655, videoPad: 151_656)
 }
 
 /// How a tensor starts.
@@ -135,57 +134,21 @@ extension ModelShape {
     return list
   }
 
-  /// config.json in the hub's dialect.
-  func config(_ tokens: SpecialTokens) -> String {
-    """
-    {
-      "architectures": ["Qwen2VLForConditionalGeneration"],
-      "attention_dropout": 0.0,
-      "bos_token_id": \(tokens.endOfText),
-      "eos_token_id": \(tokens.turnEnd),
-      "pad_token_id": \(tokens.endOfText),
-      "vision_start_token_id": \(tokens.visionStart),
-      "vision_end_token_id": \(tokens.visionEnd),
-      "vision_token_id": \(tokens.visionPad),
-      "image_token_id": \(tokens.imagePad),
-      "video_token_id": \(tokens.videoPad),
-      "hidden_act": "silu",
-      "hidden_size": \(hidden),
-      "initializer_range": 0.02,
-      "intermediate_size": \(feedForward),
-      "max_position_embeddings": \(context),
-      "max_window_layers": \(layers),
-      "model_type": "qwen2_vl",
-      "num_attention_heads": \(heads),
-      "num_hidden_layers": \(layers),
-      "num_key_value_heads": \(keyValueHeads),
-      "rms_norm_eps": 1e-06,
-      "rope_scaling": {"type": "mrope", "mrope_section": \(mropeSection)},
-      "rope_theta": \(ropeTheta),
-      "sliding_window": \(context),
-      "tie_word_embeddings": \(isTied),
-      "torch_dtype": "\(isTiny ? "float32" : "bfloat16")",
-      "use_cache": true,
-      "use_sliding_window": false,
-      "vision_config": {
-        "depth": \(visionDepth),
-        "embed_dim": \(visionWidth),
-        "hidden_act": "quick_gelu",
-        "hidden_size": \(hidden),
-        "in_chans": 3,
-        "in_channels": 3,
-        "mlp_ratio": 4,
-        "model_type": "qwen2_vl",
-        "num_heads": \(visionHeads),
-        "patch_size": \(patch),
-        "spatial_merge_size": 2,
-        "spatial_patch_size": \(patch),
-        "temporal_patch_size": 2
-      },
-      "vocab_size": \(vocabulary)
-    }
-
-    """
+  /// What config.json says.
+  func config(_ tokens: SpecialTokens) -> Qwen2VLConfig {
+    Qwen2VLConfig(
+      text: .init(
+        hiddenSize: hidden, layers: layers, heads: heads, keyValueHeads: keyValueHeads,
+        intermediateSize: feedForward, vocabularySize: vocabulary, ropeTheta: ropeTheta,
+        mropeSection: mropeSection, rmsNormEpsilon: 1e-6, tieWordEmbeddings: isTied,
+        maxPositions: context),
+      vision: .init(
+        depth: visionDepth, embedDimension: visionWidth, heads: visionHeads, mlpRatio: 4,
+        patchSize: patch, temporalPatchSize: 2, spatialMergeSize: 2, inChannels: 3,
+        hiddenSize: hidden),
+      imageTokenID: tokens.imagePad, videoTokenID: tokens.videoPad,
+      visionStartTokenID: tokens.visionStart, visionEndTokenID: tokens.visionEnd,
+      bosTokenID: tokens.endOfText, eosTokenID: tokens.turnEnd)
   }
 
   /// preprocessor_config.json.

@@ -1,0 +1,91 @@
+import Failures
+import Foundation
+import Testing
+
+@testable import Evaluation
+
+@Suite("A benchmark is read as it was written, or refused with its line")
+struct BenchmarkTests {
+  private func parse(_ text: String) throws -> [BenchmarkQuestion] {
+    try Benchmark.parse(Array(text.utf8), place: "b.tsv")
+  }
+
+  @Test("Columns in any order, quoted fields, line ends of both kinds, a byte order mark")
+  func reads() throws {
+    let text =
+      "\u{FEFF}question\tindex\tanswer\timage_path\tcategory\textra\r\n"
+      + "\"what \"\"is\"\"\tthis\nthing?\"\t7\tred\timages/a.png\tcolour\t\r\n"
+      + "second\tx-1\tno\timages/b.png\t\tnan"
+    let questions = try parse(text)
+    #expect(questions.count == 2)
+    #expect(questions[0].question == "what \"is\"\tthis\nthing?")
+    #expect(questions[0].index == "7")
+    #expect(questions[0].pictures == [.file("images/a.png")])
+    #expect(questions[0].category == "colour")
+    #expect(questions[1].category == "all")
+    #expect(questions[1].prompt == "second")
+  }
+
+  @Test("Options, hints, inline pictures and pictures of another row")
+  func inline() throws {
+    let bytes = (0..<60).map { UInt8($0) }
+    let base64 = Data(bytes).base64EncodedString()
+    let questions = try parse(
+      "index\timage\tquestion\thint\tA\tB\tC\tanswer\n"
+        + "1\t\(base64)\twhich?\tlook\tone\ttwo\t\tb\n2\t1\twhich?\t\tone\ttwo\tthree\tC\n")
+    #expect(questions[0].pictures == [.bytes(bytes)])
+    #expect(questions[1].pictures == [.bytes(bytes)])
+    #expect(questions[0].answer == "B")
+    #expect(questions[0].options.map(\.text) == ["one", "two"])
+    #expect(
+      questions[0].prompt == """
+        Hint: look
+        Question: which?
+        Options:
+        A. one
+        B. two
+        Please select the correct answer from the options above.
+        """)
+    let several = try parse(
+      "index\timage_path\tquestion\tanswer\n1\t['a.png', \"b.png\"]\tq\ta\n")
+    #expect(several[0].pictures == [.file("a.png"), .file("b.png")])
+  }
+
+  @Test(
+    "Hostile tables",
+    arguments: [
+      ("", "empty", "b.tsv"),
+      ("index\tquestion\timage_path\n", "answer", "b.tsv:1"),
+      ("index\tquestion\tanswer\n1\tq\ta\n", "image", "b.tsv:1"),
+      ("index\tindex\tquestion\tanswer\n", "twice", "b.tsv:1"),
+      ("index\timage_path\tquestion\tanswer\n", "no question", "b.tsv"),
+      ("index\timage_path\tquestion\tanswer\n1\tp\tq\n", "fit", "b.tsv:2"),
+      ("index\timage_path\tquestion\tanswer\n1\tp\tq\ta\tb\n", "fit", "b.tsv:2"),
+      ("index\timage_path\tquestion\tanswer\n1\tp\t\"q\ta\n", "quote", "b.tsv:2"),
+      ("index\timage_path\tquestion\tanswer\n1\tp\t\ta\n", "empty", "b.tsv:2"),
+      ("index\timage_path\tquestion\tanswer\n1\tp\tq\ta\n1\tp\tq\ta\n", "twice", "b.tsv:3"),
+      ("index\timage_path\tquestion\tanswer\n1\t\tq\ta\n", "image_path", "b.tsv:2"),
+      ("index\timage_path\tquestion\tanswer\n1\tp\tq\u{0}\ta\n", "text", "b.tsv:2"),
+      ("index\timage\tquestion\tanswer\n1\t!!!!\tq\ta\n", "base64", "b.tsv:2"),
+      ("index\timage_path\tquestion\tA\tB\tanswer\n1\tp\tq\tx\ty\tC\n", "none", "b.tsv:2"),
+    ])
+  func hostile(text: String, says: String, place: String) throws {
+    let error = #expect(throws: Failure.self) { try parse(text) }
+    #expect(error?.code == .badData)
+    #expect(error?.place == place)
+    #expect(error?.what.contains(says) == true, "\(error?.description ?? "")")
+  }
+
+  @Test("Bytes that are no text, and a file that is not there")
+  func unreadable() throws {
+    let header = Array("index\timage_path\tquestion\tanswer\n1\tp\t".utf8)
+    let error = #expect(throws: Failure.self) {
+      try Benchmark.parse(header + [0xFF, 0xFE, 9, 97, 10], place: "b.tsv")
+    }
+    #expect(error?.code == .badData)
+    let missing = #expect(throws: Failure.self) {
+      try Benchmark(contentsOf: "/nowhere/b.tsv")
+    }
+    #expect(missing?.code == .inputMissing)
+  }
+}
