@@ -60,13 +60,17 @@ func chosenLetter(
   if let found = letter(first), words.count == 1 || first.count > 1 { return found }
   for (word, next) in zip(words, words.dropFirst())
   where ["is", "answer", "option"].contains(normalized(String(word))) {
+    // Nor does "the answer is a red circle".
+    if next == "a", next.endIndex != words.last?.endIndex { continue }
     if let found = letter(next) { return found }
   }
   let text = normalized(prediction)
   if let same = options.first(where: { normalized($0.text) == text }) { return same.letter }
-  let alone = words.filter { $0.first?.isUppercase ?? false || $0.first == "(" }
-    .compactMap { $0.filter(\.isLetter) == "A" && $0.count == 1 ? nil : letter($0) }
-  if let only = alone.first, Set(alone).count == 1 { return only }
+  var alone: Set<Character> = []
+  for word in words where word != "A" && (word.first == "(" || word.first?.isUppercase ?? false) {
+    if let found = letter(word) { alone.insert(found) }
+  }
+  if let only = alone.first, alone.count == 1 { return only }
   let named = options.filter { option in
     let name = normalized(option.text)
     return !name.isEmpty && " \(text) ".contains(" \(name) ")
@@ -76,8 +80,9 @@ func chosenLetter(
 
 /// The first word that is yes or no.
 func firstYesOrNo(_ prediction: String) -> String? {
-  normalized(prediction).split(separator: " ").lazy
-    .map { $0.prefix { $0.isLetter } }
-    .first { $0 == "yes" || $0 == "no" }
-    .map(String.init)
+  for word in normalized(prediction).split(separator: " ") {
+    let letters = String(word.prefix { $0.isLetter })
+    if letters == "yes" || letters == "no" { return letters }
+  }
+  return nil
 }

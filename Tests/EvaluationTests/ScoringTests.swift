@@ -36,6 +36,7 @@ struct ScoringTests {
       ("B", "B"), ("b", "B"), ("(B)", "B"), ("B.", "B"), ("B. a red one", "B"),
       ("The answer is C.", "C"), ("Answer: D", "D"), ("a cat", "A"), ("A dog", "B"),
       ("I see a bird there", "C"), ("It must be (D)", "D"),
+      ("the answer is a fish", "D"), ("the answer is a", "A"),
       ("a dog or a bird", nil), ("E", nil), ("", nil), ("none of them", nil),
     ] as [(String, Character?)])
   func choice(prediction: String, letter: Character?) {
