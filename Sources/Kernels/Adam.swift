@@ -35,13 +35,24 @@ public func adamW(
   let rate = step.learningRate / step.correction1
   let root = 1 / step.correction2.squareRoot()
   parallelFor(count, grain: 1 << 14) { range in
-    for i in range {
-      let g = gradient[i] * step.gradientScale
-      let m = step.beta1 * first[i] + (1 - step.beta1) * g
-      let v = step.beta2 * second[i] + (1 - step.beta2) * g * g
-      first[i] = m
-      second[i] = v
-      values[i] = values[i] * decay - rate * m / (v.squareRoot() * root + step.epsilon)
+    // Every operation is rounded alike in both forms, so an element's place does not matter.
+    eights(range) { i in
+      let g = load(gradient + i) * step.gradientScale
+      let m = step.beta1 * load(first + i) + (1 - step.beta1) * g
+      let v = step.beta2 * load(second + i) + (1 - step.beta2) * g * g
+      store(m, first + i)
+      store(v, second + i)
+      store(
+        load(values + i) * decay - rate * m / (v.squareRoot() * root + step.epsilon), values + i)
+    } _: { rest in
+      for i in rest {
+        let g = gradient[i] * step.gradientScale
+        let m = step.beta1 * first[i] + (1 - step.beta1) * g
+        let v = step.beta2 * second[i] + (1 - step.beta2) * g * g
+        first[i] = m
+        second[i] = v
+        values[i] = values[i] * decay - rate * m / (v.squareRoot() * root + step.epsilon)
+      }
     }
   }
 }
