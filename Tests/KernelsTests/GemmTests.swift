@@ -16,7 +16,7 @@ import Testing
           let b = draw.numbers((transposeB ? n : k) * ldb)
           let before = draw.numbers(m * ldc)
           let c = Buffer(before)
-          withThreads(threads) {
+          Parallelism.withThreads(threads) {
             gemm(
               m, n, k, alpha: 0.5, a: a, lda: lda, transposeA: transposeA, b: b, ldb: ldb,
               transposeB: transposeB, beta: -2, c: c.pointer, ldc: ldc)
@@ -75,8 +75,8 @@ import Testing
         var draw = Draw(8)
         let x = Buffer(draw.numbers(n * size.from)), start = draw.numbers(n * size.into)
         let narrow = Buffer(start), wide = Buffer(start)
-        withThreads(threads) { multiply(narrowView, x, narrow) }
-        withThreads(1) { multiply(wideView, x, wide) }
+        Parallelism.withThreads(threads) { multiply(narrowView, x, narrow) }
+        Parallelism.withThreads(1) { multiply(wideView, x, wide) }
         let error = relativeError(narrow.array, wide.array.map(Double.init))
         #expect(error < 3e-6, "\(type.rawValue) \(rows) × \(columns), \(threads) threads: \(error)")
       }

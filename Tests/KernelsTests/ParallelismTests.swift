@@ -9,7 +9,7 @@ import Testing
     for count in [0, 1, 2, 5, 64, 1000] {
       for grain in [1, 3, 64, 2000] {
         let visits = Buffer(zeros: max(1, count))
-        withThreads(threads) {
+        Parallelism.withThreads(threads) {
           parallelFor(count, grain: grain) { range in
             for i in range { visits.pointer[i] += 1 }
           }
@@ -22,13 +22,15 @@ import Testing
 
   @Test func loopsWithinLoopsAndFromManyThreads() {
     let total = Atomic<Int>(0)
-    withThreads(3) {
+    Parallelism.withThreads(3) {
       for _ in 0..<200 {
         parallelTasks(5) { _ in
           parallelFor(100) { range in total.add(range.count, ordering: .relaxed) }
         }
       }
-      DispatchQueue.concurrentPerform(iterations: 4) { _ in
+    }
+    DispatchQueue.concurrentPerform(iterations: 4) { _ in
+      Parallelism.withThreads(3) {
         for _ in 0..<500 {
           parallelFor(50) { range in total.add(range.count, ordering: .relaxed) }
         }
@@ -39,7 +41,7 @@ import Testing
 
   @Test func workersThatFellAsleepWakeUp() {
     let total = Atomic<Int>(0)
-    withThreads(2) {
+    Parallelism.withThreads(2) {
       for _ in 0..<20 {
         parallelFor(10) { range in total.add(range.count, ordering: .relaxed) }
         usleep(2_000)

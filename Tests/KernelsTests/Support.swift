@@ -1,6 +1,3 @@
-import Foundation
-import Kernels
-
 /// Normal-looking numbers from a fixed seed.
 struct Draw {
   private var state: UInt64
@@ -17,20 +14,6 @@ struct Draw {
   }
 
   mutating func numbers(_ count: Int) -> [Float] { (0..<count).map { _ in next() } }
-}
-
-private let threadsLock = NSRecursiveLock()
-
-/// Runs `body` with so many kernel threads; one test at a time, since the number is global.
-func withThreads<Result>(_ count: Int, _ body: () -> Result) -> Result {
-  threadsLock.lock()
-  let before = Parallelism.threads
-  Parallelism.threads = count
-  defer {
-    Parallelism.threads = before
-    threadsLock.unlock()
-  }
-  return body()
 }
 
 /// The largest difference, relative to the largest number expected.

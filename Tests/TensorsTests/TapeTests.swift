@@ -5,43 +5,37 @@ import Testing
 
 /// What a training loop relies on beyond single gradients: that recomputing, repeating and
 /// splitting over threads change nothing they must not change.
-@Suite(.serialized) struct TapeTests {
-  /// One thread count for a whole test; other suites do not read bits.
-  private func withThreads<Result>(_ count: Int, _ body: () -> Result) -> Result {
-    let before = Parallelism.threads
-    Parallelism.threads = count
-    defer { Parallelism.threads = before }
-    return body()
-  }
-
+@Suite struct TapeTests {
   @Test(arguments: [1, 2]) func checkpointingChangesNoBit(threads: Int) {
-    withThreads(threads) {
+    Parallelism.withThreads(threads) {
       let model = SmallModel()
       let plain = (model.loss(), model.takeGradients())
       let again = (model.loss(checkpointed: true), model.takeGradients())
       #expect(plain.0 == again.0)
-      #expect(plain.1 == again.1)
+      let same = plain.1 == again.1
+      #expect(same, "a gradient differs")
       #expect(plain.1.allSatisfy { gradient in gradient.contains { $0 != 0 } })
     }
   }
 
   @Test(arguments: [1, 2, 3]) func repetitionGivesTheSameBits(threads: Int) {
-    withThreads(threads) {
+    Parallelism.withThreads(threads) {
       // Large enough that the loops are split.
       let model = SmallModel(samples: 120)
       let first = (model.loss(), model.takeGradients())
       for _ in 0..<3 {
         let again = (model.loss(), model.takeGradients())
         #expect(first.0 == again.0)
-        #expect(first.1 == again.1)
+        let same = first.1 == again.1
+        #expect(same, "a gradient differs")
       }
     }
   }
 
   @Test func threadsAgreeWithinRounding() {
     let model = SmallModel(samples: 120)
-    let one = withThreads(1) { (model.loss(), model.takeGradients()) }
-    let two = withThreads(2) { (model.loss(), model.takeGradients()) }
+    let one = Parallelism.withThreads(1) { (model.loss(), model.takeGradients()) }
+    let two = Parallelism.withThreads(2) { (model.loss(), model.takeGradients()) }
     #expect(abs(one.0 - two.0) < 1e-6 * one.0)
     for (parameter, (a, b)) in zip(model.parameters, zip(one.1, two.1)) {
       let scale = a.map(abs).max() ?? 0
