@@ -46,7 +46,7 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-prepare", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels"]),
   ("vlsi-extract", ["Artifacts", "Checkpoints", "Qwen2VL", "Training", "Tensors"]),
   ("vlsi-verbalize", ["Artifacts", "Checkpoints", "Distillation", "Training", "Tensors"]),
-  ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors"]),
+  ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors", "Tokenization"]),
   ("vlsi-align", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
   ("vlsi-finetune", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
   ("vlsi-evaluate", ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]),
@@ -95,7 +95,7 @@ let package = Package(
         dependencies: [
           "Qwen2VL", "Distillation", "Training", "Artifacts", "Checkpoints", "Tensors", "Kernels",
         ]),
-      .testTarget(name: "DistillationTests", dependencies: ["Distillation"]),
+      .testTarget(name: "DistillationTests", dependencies: ["Distillation", "Training"]),
       .testTarget(name: "TrainingTests", dependencies: ["Training"]),
       .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "vlsi-synthesize"]),
       .testTarget(name: "StageKitTests", dependencies: ["StageKit"]),

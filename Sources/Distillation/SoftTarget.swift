@@ -25,6 +25,24 @@ public enum SoftTarget: Sendable, Equatable {
     }
   }
 
+  /// The positions `range`.
+  public func rows(_ range: Range<Int>) -> SoftTarget {
+    switch self {
+    case .exact(let projected, let entropy):
+      let d = entropy.isEmpty ? 0 : projected.count / entropy.count
+      return .exact(
+        projected: Array(projected[range.lowerBound * d..<range.upperBound * d]),
+        entropy: Array(entropy[range]))
+    case .largest(let all):
+      let entries = range.lowerBound * all.k..<range.upperBound * all.k
+      return .largest(
+        LanguageHead.Largest(
+          k: all.k, indices: Array(all.indices[entries]),
+          probabilities: Array(all.probabilities[entries]), tail: Array(all.tail[range]),
+          entropy: Array(all.entropy[range])))
+    }
+  }
+
   /// The targets of several samples behind one another, as a packed batch has its positions.
   /// - Throws: `Failure(.badData)` when their forms differ.
   public static func joined(_ parts: [SoftTarget]) throws -> SoftTarget {

@@ -1,1 +1,103 @@
-print("not built yet")
+import ArgumentParser
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import Kernels
+import StageKit
+import Tensors
+import Tokenization
+
+/// What every target layer of the teacher says, and its last layer, stored so that the student's
+/// training needs neither the teacher nor its logits.
+struct Target: StageCommand {
+  static let name = "vlsi-target"
+  static let abstract = "Turns a teacher's features into soft targets for a student."
+  static let example =
+    "vlsi-target --teacher teacher --student student --features runs/2b/features/teacher "
+    + "--verbalizers runs/2b/verbalizers/teacher --output targets"
+
+  @Option(help: "The teacher's checkpoint.")
+  var teacher: String
+  @Option(help: "The student's checkpoint.")
+  var student: String
+  @Option(help: "The teacher's features.")
+  var features: String
+  @Option(help: "The teacher's verbalizers.")
+  var verbalizers: String
+  @Option(help: "How the distributions are stored (default: the preset's).")
+  var form: TargetSettings.Form?
+  @Option(help: "The targets artifact to write.")
+  var output: String
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    var settings = stage.preset.target
+    settings.form = form ?? settings.form
+    let speaker = try Speaker(
+      teacher: teacher, student: student, features: features, verbalizers: verbalizers,
+      settings: settings)
+    guard
+      let writer = try stage.artifact(
+        at: output, kind: .targets, settings: ["target": settings.json], inputs: speaker.inputs,
+        samplesPerShard: speaker.features.artifact.manifest.samplesPerShard)
+    else { return }
+    if speaker.shared < speaker.teacherHeadRows {
+      stage.log.info(
+        "the teacher's \(speaker.teacherHeadRows) logits are cut to the \(speaker.shared) shared")
+    }
+
+    let all = speaker.features.artifact.indices
+    let indices = stage.limit.map { Array(all.prefix($0)) } ?? all
+    let pending = writer.unfinishedShards(of: indices)
+    let left = pending.reduce(0) { $0 + $1.indices.count }
+    let progress = stage.progress(
+      total: indices.count, unit: "samples", label: "target", done: indices.count - left)
+    let metrics = try stage.metrics(output) { _ in true }
+    defer { metrics.close() }
+    for (shard, members) in pending {
+      var entropy = MeanEntropy()
+      try writer.writeShard(shard) { append in
+        try speaker.forEachGroup(members) { group in
+          try stage.checkInterrupt()
+          for target in try speaker.targets(group) {
+            entropy.add(target)
+            try append(target.record(width: speaker.width, precision: settings.elementType))
+          }
+          progress.advance(group.count)
+        }
+      }
+      try metrics.append(
+        [("shard", .int(shard)), ("samples", .int(members.count))]
+          + entropy.means(speaker.layers).map { ("entropy.\($0)", .number($1)) })
+    }
+    progress.finish()
+    try stage.finish(writer, facts: speaker.facts(settings))
+  }
+}
+
+extension TargetSettings.Form: ExpressibleByArgument {}
+
+extension TargetSettings {
+  /// Of `projected.K`.
+  var elementType: ElementType { precision == .float16 ? .float16 : .bfloat16 }
+}
+
+/// The mean entropy of a shard's distributions by layer: flat layers stand out at once.
+struct MeanEntropy {
+  private var sums: [TargetLayer: Double] = [:]
+  private var positions = 0
+
+  mutating func add(_ target: SoftTargetRecord) {
+    positions += target.positions.count
+    for (layer, soft) in target.layers {
+      sums[layer, default: 0] += soft.entropy.reduce(0) { $0 + Double($1) }
+    }
+  }
+
+  func means(_ layers: [TargetLayer]) -> [(TargetLayer, Double)] {
+    layers.map { ($0, (sums[$0] ?? 0) / Double(max(1, positions))) }
+  }
+}
+
+Target.main()

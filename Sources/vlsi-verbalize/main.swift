@@ -1,1 +1,125 @@
-print("not built yet")
+import ArgumentParser
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import StageKit
+import Tensors
+import Training
+
+/// Step 1, verbalization: the verb-FFN of every target layer learns to say, through the frozen
+/// language head, what its layer knows about the next token.
+struct Verbalize: StageCommand {
+  static let name = "vlsi-verbalize"
+  static let abstract = "Trains the verbalizer of every target layer on stored features."
+  static let example =
+    "vlsi-verbalize --model teacher --features runs/2b/features/teacher --output verbalizers"
+
+  @Option(help: "The checkpoint that the features were extracted from.")
+  var model: String
+  @Option(help: "The features artifact.")
+  var features: String
+  @Option(help: "The verbalizers artifact to write.")
+  var output: String
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    let settings = stage.preset.verbalize
+    let checkpoint = try Checkpoint(directory: model)
+    let text = checkpoint.config.text
+    let reader = try FeatureReader(directory: features)
+    try reader.artifact.requireInput("model.weights", checkpoint.fingerprint, from: model)
+    guard !reader.layers.isEmpty else {
+      throw Failure(
+        .badData, "the features hold no target layer", at: features,
+        advice: "Extract them again with extract.teacher_layers or --layers")
+    }
+    var inputs = ["features": reader.artifact.fingerprint, "model.weights": checkpoint.fingerprint]
+    inputs["model.tokenizer"] = reader.artifact.manifest.inputs["model.tokenizer"]
+    guard
+      let writer = try stage.artifact(
+        at: output, kind: .verbalizers, settings: ["verbalize": settings.json], inputs: inputs)
+    else { return }
+
+    let norm = try checkpoint.tensor("model.norm.weight", shape: [text.hiddenSize]).raw().floats()
+    let verbalizers = VerbalizerSet(
+      layers: reader.layers, finalNorm: norm,
+      form: VerbalizerForm(
+        inputNorm: settings.inputNorm, residual: settings.residual, epsilon: text.rmsNormEpsilon),
+      seed: stage.seed)
+    verbalizers.all.forEach { $0.train() }
+    let losses = try train(
+      verbalizers, head: LanguageHead(checkpoint), on: reader, writer: writer, stage: stage)
+
+    try verbalizers.write(to: writer.path(VerbalizerSet.fileName))
+    try writer.adoptFile(VerbalizerSet.fileName)
+    try stage.finish(
+      writer,
+      facts: [
+        "model": .string(model), "layers": .array(reader.layers.map { .int($0) }),
+        "width": .int(text.hiddenSize), "vocabulary": .int(text.vocabularySize),
+        "tokenizer": reader.artifact.manifest.facts["tokenizer"] ?? .null,
+        "final_loss": .object(losses),
+      ])
+  }
+
+  /// Trains all layers in one pass over the features: they are independent of each other, but a
+  /// record holds them all. Returns the loss of each layer, averaged over the last tenth of the
+  /// steps.
+  private func train(
+    _ verbalizers: VerbalizerSet, head: LanguageHead, on reader: FeatureReader,
+    writer: ArtifactWriter, stage: Stage
+  ) throws -> [String: JSON] {
+    let settings = stage.preset.verbalize
+    let training = StageTraining(
+      stage: stage, directory: output,
+      state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
+      optimizers: verbalizers.all.map { AdamW($0.parameters, settings.optimizer.adamW) },
+      settings: settings.optimizer, steps: settings.steps,
+      checkpointMinutes: settings.checkpointMinutes)
+    let indices = reader.artifact.indices
+    var batches = try FeatureBatches(
+      reader, indices: stage.limit.map { Array(indices.prefix($0)) } ?? indices,
+      tokensPerBatch: settings.tokensPerBatch, seed: stage.seed)
+    let window = max(1, settings.steps / 10)
+    var closing = [Double](repeating: 0, count: verbalizers.all.count)
+
+    try training.run(label: "verbalize") {
+      var words = [
+        "place": String(batches.cursor.place), "position": String(batches.cursor.position),
+      ]
+      words["closing"] = closing.map { String($0) }.joined(separator: " ")
+      return words
+    } restore: { words in
+      batches.cursor.place = words["place"].flatMap { Int($0) } ?? 0
+      batches.cursor.position = words["position"].flatMap { Int($0) } ?? 0
+      let sums = (words["closing"] ?? "").split(separator: " ").compactMap { Double($0) }
+      if sums.count == closing.count { closing = sums }
+    } lines: { step in
+      let batch = try batches.next()
+      return try verbalizers.all.enumerated().map { number, verbalizer in
+        guard let hidden = batch.hidden[verbalizer.layer] else { return [] }
+        let tape = Tape(recording: true)
+        let layer = tape.speak(verbalizer.forward(tape, hidden), head)
+        let loss = try tape.crossEntropy(layer, labels: batch.labels)
+        guard loss.scalar.isFinite else {
+          throw Failure(
+            .badData, "the loss of layer \(verbalizer.layer) is not finite at step \(step)",
+            at: features, found: "\(loss.scalar)",
+            advice: "Lower verbalize.learning_rate, or look for bad features with vlsi-dump --stats"
+          )
+        }
+        tape.backward(loss)
+        if step >= settings.steps - window { closing[number] += Double(loss.scalar) }
+        return [("layer", .int(verbalizer.layer)), ("loss", .number(Double(loss.scalar)))]
+      }
+    }
+    if settings.steps == 0 { return [:] }
+    return Dictionary(
+      uniqueKeysWithValues: zip(verbalizers.layers, closing).map {
+        (String($0), .number($1 / Double(window)))
+      })
+  }
+}
+
+Verbalize.main()

@@ -12,6 +12,9 @@ public struct VerbalizeSettings: SettingsSection {
   /// The verb-FFN is added to its input and starts at zero: untrained it is the logit lens.
   public var residual = true
 
+  /// Minutes between checkpoints of the training; 0 writes none.
+  public var checkpointMinutes = 10.0
+
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
@@ -20,5 +23,6 @@ public struct VerbalizeSettings: SettingsSection {
     try optimizer.declare(settings)
     try settings("input_norm", &inputNorm)
     try settings("residual", &residual)
+    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
   }
 }

@@ -56,6 +56,16 @@ public struct StageTraining {
     restore: ([String: String]) throws -> Void = { _ in },
     step: (Int) throws -> [(key: String, value: SettingValue)]
   ) throws {
+    try run(label: label, save: save, restore: restore, lines: { [try step($0)] })
+  }
+
+  /// As the other `run`, for models that learn side by side: `lines` returns one line of metrics
+  /// for each optimizer, in order.
+  public func run(
+    label: String, save: () -> [String: String] = { [:] },
+    restore: ([String: String]) throws -> Void = { _ in },
+    lines: (Int) throws -> [[(key: String, value: SettingValue)]]
+  ) throws {
     var first = 0
     if let earlier = try state.restore(optimizers) {
       first = earlier.step
@@ -71,13 +81,19 @@ public struct StageTraining {
     var saved = Date()
     for number in first..<max(first, steps) {
       let rate = schedule.learningRate(number)
-      var pairs = try step(number)
-      let norms = optimizers.map { $0.step(learningRate: Float(rate)) }
-      pairs.append(("learning_rate", .number(rate)))
-      pairs.append(
-        ("gradient_norm", .number(Double(norms.reduce(0) { $0 + $1 * $1 }.squareRoot()))))
-      try metrics.append([("step", .int(number))] + pairs)
-      progress.advance(note: pairs.first.map { "\($0.key) \(Self.short($0.value))" } ?? "")
+      let lines = try lines(number)
+      var norms = optimizers.map { $0.step(learningRate: Float(rate)) }
+      if lines.count != norms.count { norms = [norms.reduce(0) { $0 + $1 * $1 }.squareRoot()] }
+      for (pairs, norm) in zip(lines, norms) {
+        try metrics.append(
+          [("step", .int(number))] + pairs + [
+            ("learning_rate", .number(rate)), ("gradient_norm", .number(Double(norm))),
+          ])
+      }
+      progress.advance(
+        note: (lines.last?.first { $0.key == "loss" } ?? lines.last?.first).map {
+          "\($0.key) \(Self.short($0.value))"
+        } ?? "")
       let due = checkpointMinutes > 0 && -saved.timeIntervalSinceNow > checkpointMinutes * 60
       if due || stage.interrupted {
         try state.save(step: number + 1, optimizers: optimizers, words: save())

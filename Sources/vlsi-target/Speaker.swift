@@ -1,0 +1,167 @@
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import Kernels
+import StageKit
+import Tensors
+import Tokenization
+
+/// The teacher's stored features, its verbalizers and both heads, checked to fit together.
+struct Speaker {
+  let features: FeatureReader
+  /// The teacher's target layers, shallow to deep, and the last one.
+  let layers: [TargetLayer]
+  /// Fingerprints of all that goes in.
+  let inputs: [String: String]
+  /// The tokens that both heads have.
+  let shared: Int
+  let teacherHeadRows: Int
+  /// The student's width.
+  let width: Int
+
+  private let verbalizers: VerbalizerSet
+  private let teacherHead: LanguageHead
+  private let studentHead: LanguageHead
+  private let settings: TargetSettings
+  private let facts: [String: JSON]
+
+  /// Supervised positions that share a pass over the heads.
+  private static let positionsPerPass = 1024
+
+  /// - Throws: `Failure` 65 naming both sides when two inputs do not belong together, 78 when
+  ///   `target.top_k` exceeds the shared vocabulary.
+  init(
+    teacher: String, student: String, features: String, verbalizers: String,
+    settings: TargetSettings
+  ) throws {
+    self.settings = settings
+    let teacherCheckpoint = try Checkpoint(directory: teacher)
+    let studentCheckpoint = try Checkpoint(directory: student)
+    self.features = try FeatureReader(directory: features)
+    let trained = try ArtifactReader(directory: verbalizers, kind: .verbalizers)
+    let artifact = self.features.artifact
+    try artifact.requireInput("model.weights", teacherCheckpoint.fingerprint, from: teacher)
+    try trained.requireInput("model.weights", teacherCheckpoint.fingerprint, from: teacher)
+
+    let tokenizers = (
+      teacher: try Tokenizer(directory: teacher).fingerprint,
+      student: try Tokenizer(directory: student).fingerprint
+    )
+    guard tokenizers.teacher == tokenizers.student else {
+      throw Failure(
+        .badData, "teacher and student have different tokenizers", at: student,
+        expected: "\(tokenizers.teacher), that of \(teacher)", found: tokenizers.student,
+        advice: "The method needs one tokenizer for both")
+    }
+    try artifact.requireInput("model.tokenizer", tokenizers.teacher, from: teacher)
+
+    self.verbalizers = try VerbalizerSet(trained)
+    for layer in self.features.layers where self.verbalizers[layer] == nil {
+      throw Failure(
+        .badData, "no verbalizer was trained for layer \(layer) of the features", at: verbalizers,
+        expected: "layers \(self.features.layers)", found: "layers \(self.verbalizers.layers)",
+        advice: "Run vlsi-verbalize with these features")
+    }
+    layers = TargetLayer.all(self.features.layers)
+
+    let heads = (try LanguageHead(teacherCheckpoint), try LanguageHead(studentCheckpoint))
+    shared = min(heads.0.vocabulary, heads.1.vocabulary)
+    teacherHeadRows = heads.0.vocabulary
+    teacherHead = try heads.0.prefix(shared)
+    studentHead = try heads.1.prefix(shared)
+    width = studentHead.width
+    if settings.form == .topk, settings.topK > shared {
+      throw Failure(
+        .badPreset, "target.top_k exceeds the vocabulary", expected: "at most \(shared)",
+        found: "\(settings.topK)")
+    }
+    var inputs = [
+      "teacher.weights": teacherCheckpoint.fingerprint,
+      "student.weights": studentCheckpoint.fingerprint,
+      "teacher.tokenizer": tokenizers.teacher, "student.tokenizer": tokenizers.student,
+      "features": artifact.fingerprint, "verbalizers": trained.fingerprint,
+    ]
+    inputs["samples"] = artifact.manifest.inputs["samples"]
+    self.inputs = inputs
+    facts = [
+      "teacher": .string(teacher), "student": .string(student),
+      "layers": .array(self.features.layers.map { .int($0) }), "width": .int(width),
+      "teacher_vocabulary": .int(heads.0.vocabulary),
+      "student_vocabulary": .int(heads.1.vocabulary), "shared_vocabulary": .int(shared),
+      "tokenizer": .string(tokenizers.student),
+    ]
+  }
+
+  /// What readers need to know.
+  func facts(_ settings: TargetSettings) -> [String: JSON] {
+    facts.merging(["form": .string(settings.form.rawValue)]) { $1 }
+  }
+
+  /// Calls `body` with groups of samples that make one pass over the heads worthwhile.
+  func forEachGroup(_ indices: [Int], _ body: ([Features]) throws -> Void) throws {
+    var group: [Features] = []
+    var positions = 0
+    for index in indices {
+      let sample = try features.features(index)
+      if !group.isEmpty, positions + sample.count > Self.positionsPerPass {
+        try body(group)
+        group = []
+        positions = 0
+      }
+      group.append(sample)
+      positions += sample.count
+    }
+    if !group.isEmpty { try body(group) }
+  }
+
+  /// What the teacher says about these samples, in their order.
+  /// - Throws: `Failure(.badData)` naming record and layer when a number is not finite.
+  func targets(_ group: [Features]) throws -> [SoftTargetRecord] {
+    var records = group.map {
+      SoftTargetRecord(
+        index: $0.index, positions: $0.positions, labels: $0.labels, layers: [:])
+    }
+    for layer in layers {
+      var start = 0
+      let said = try speak(layer, group)
+      for number in records.indices {
+        let soft = said.rows(start..<start + group[number].count)
+        start += group[number].count
+        guard soft.entropy.allSatisfy(\.isFinite) else {
+          throw Failure(
+            .badData, "layer \(layer) says nothing finite",
+            at: features.artifact.place(of: group[number].index),
+            advice: "Look at the features with vlsi-dump --stats")
+        }
+        records[number].layers[layer] = soft
+      }
+    }
+    return records
+  }
+
+  /// One layer at the supervised positions of all samples of the group.
+  private func speak(_ layer: TargetLayer, _ group: [Features]) throws -> SoftTarget {
+    let count = group.reduce(0) { $0 + $1.count }
+    let hidden = Tensor([count, features.width])
+    var row = 0
+    for sample in group {
+      sample.copy(layer, rows: 0..<sample.count, to: hidden.values + row * features.width)
+      row += sample.count
+    }
+    var vectors = hidden
+    if case .layer(let number) = layer, let verbalizer = verbalizers[number] {
+      vectors = verbalizer.forward(Tape(recording: false), hidden)
+    }
+    return try withExtendedLifetime(vectors) {
+      switch settings.form {
+      case .exact:
+        let projection = try teacherHead.project(
+          vectors.values, positions: count, through: studentHead)
+        return .exact(projected: projection.projected.array, entropy: projection.entropy)
+      case .topk:
+        return .largest(try teacherHead.largest(settings.topK, vectors.values, positions: count))
+      }
+    }
+  }
+}
