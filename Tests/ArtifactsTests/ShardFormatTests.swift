@@ -158,7 +158,7 @@ import Testing
           bytes[page + near] = UInt8.random(in: 0...255, using: &noise)
         }
       }
-      try writeAtomically(bytes, to: folder("b"))
+      try Data(bytes).write(to: URL(fileURLWithPath: folder("b")))
       do {
         _ = try Self.readOurselves(folder("b"))
       } catch let failure as Failure {

@@ -1,0 +1,103 @@
+import Artifacts
+import Checkpoints
+import Failures
+import Testing
+
+@Suite struct ConfigTests {
+  @Test func `both dialects give the same config`() throws {
+    let flat = try Qwen2VLConfig(hubConfig, place: "config.json")
+    #expect(flat.text.mropeSection == [1, 1, 2] && flat.text.ropeTheta == 10000)
+    #expect(flat.vision.patchDimension == 96 && flat.vision.mlpSize == 48)
+    #expect(flat.dtype == .bfloat16 && flat.bosTokenID == 1)
+
+    var text = hubConfig.asObject ?? [:]
+    for name in ["vision_config", "model_type", "image_token_id", "video_token_id"] {
+      text[name] = nil
+    }
+    text["rope_parameters"] = [
+      "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2],
+    ]
+    text["rope_theta"] = nil
+    text["rope_scaling"] = nil
+    text["sliding_window"] = .null
+    let nested: JSON = [
+      "model_type": "qwen2_vl", "text_config": .object(text), "dtype": "bfloat16",
+      "vision_config": (hubConfig["vision_config"] ?? .null).with("in_chans", nil)
+        .with("in_channels", 3),
+      "image_token_id": 90, "video_token_id": 91, "vision_start_token_id": 92,
+      "vision_end_token_id": 93, "tie_word_embeddings": false,
+    ]
+    #expect(try Qwen2VLConfig(nested, place: "config.json") == flat)
+  }
+
+  @Test(arguments: ["a", "b"])
+  func `what we write reads back equal`(name: String) throws {
+    let config = try Qwen2VLConfig(directory: golden(name))
+    let bytes = config.hubJSON()
+    #expect(try Qwen2VLConfig(JSON(parsing: bytes, place: "x"), place: "x") == config)
+  }
+
+  @Test(arguments: ["a", "b"])
+  func `the tensors expected are those that transformers saves`(name: String) throws {
+    let checkpoint = try Checkpoint(directory: golden(name))
+    try checkpoint.checkComplete()
+    let expected = checkpoint.config.tensorShapes
+    #expect(Set(expected.map(\.name)) == Set(checkpoint.names))
+    for (name, shape) in expected { #expect(checkpoint[name]?.shape == shape) }
+  }
+
+  /// The real shapes' parameter counts, as published: 2.2 B, 8.3 B and 73 B.
+  @Test func `real shapes have the published sizes`() throws {
+    func config(
+      _ d: Int, _ layers: Int, _ heads: Int, _ kv: Int, _ ffn: Int, _ vocabulary: Int, tied: Bool
+    ) -> Qwen2VLConfig {
+      Qwen2VLConfig(
+        text: .init(
+          hiddenSize: d, layers: layers, heads: heads, keyValueHeads: kv, intermediateSize: ffn,
+          vocabularySize: vocabulary, ropeTheta: 1e6, mropeSection: [16, 24, 24],
+          rmsNormEpsilon: 1e-6, tieWordEmbeddings: tied, maxPositions: 32768),
+        vision: .init(
+          depth: 32, embedDimension: 1280, heads: 16, mlpRatio: 4, patchSize: 14,
+          temporalPatchSize: 2, spatialMergeSize: 2, inChannels: 3, hiddenSize: d),
+        imageTokenID: 151655, videoTokenID: 151656, visionStartTokenID: 151652,
+        visionEndTokenID: 151653, eosTokenID: 151645)
+    }
+    let two = config(1536, 28, 12, 2, 8960, 151_936, tied: true)
+    let seven = config(3584, 28, 28, 4, 18944, 152_064, tied: false)
+    let large = config(8192, 80, 64, 8, 29568, 152_064, tied: false)
+    #expect(two.parameterCount == 2_208_985_600)
+    #expect(seven.parameterCount == 8_291_375_616)
+    #expect(large.parameterCount == 73_405_560_320)
+  }
+
+  @Test(
+    arguments: [
+      ("model_type", "qwen3_vl", "unsupported model type"),
+      ("model_type", nil, "unsupported model type"),
+      ("vision_config", nil, "no \"vision_config\""),
+      ("hidden_size", nil, "bad or missing \"hidden_size\""),
+      ("hidden_size", "32", "bad or missing \"hidden_size\""),
+      ("hidden_size", -32, "bad or missing \"hidden_size\""),
+      ("hidden_size", 9_000_000_000_000, "bad or missing \"hidden_size\""),
+      ("hidden_size", 30, "does not divide into heads"),
+      ("num_key_value_heads", 3, "do not share"),
+      ("rope_scaling", nil, "no \"mrope_section\""),
+      ("rope_scaling.mrope_section", [1, 1], "bad \"mrope_section\""),
+      ("rope_scaling.mrope_section", [1, 1, 1], "does not cover a head"),
+      ("rope_scaling.type", "yarn", "unsupported rotary embedding"),
+      ("use_sliding_window", true, "unsupported \"use_sliding_window\""),
+      ("hidden_act", "gelu", "unsupported \"hidden_act\""),
+      ("rms_norm_eps", 0, "bad or missing \"rms_norm_eps\""),
+      ("image_token_id", 96, "outside the vocabulary"),
+      ("vision_config.embed_dim", 27, "does not divide into heads"),
+      ("vision_config.hidden_size", 48, "not as wide as the language model"),
+      ("vision_config.mlp_ratio", 1e300, "mlp_ratio is too large"),
+      ("vision_config.patch_size", 0, "bad or missing \"patch_size\""),
+    ] as [(String, JSON?, String)])
+  func `bad configs`(path: String, value: JSON?, what: String) {
+    let found = failure { _ = try Qwen2VLConfig(hubConfig.with(path, value), place: "c.json") }
+    #expect(found?.code == .badData)
+    #expect(found?.what.contains(what) == true, "\(found?.description ?? "")")
+    #expect(found?.place?.hasPrefix("c.json") == true)
+  }
+}
