@@ -58,8 +58,12 @@ public final class ArtifactReader: Sendable {
       throw Failure(.inputMissing, "no such folder", at: directory)
     }
     guard Files.exists(path) else {
+      let state = Journal.read(in: directory).map {
+        "unfinished, \($0.shards.count) of its shards are done"
+      }
       throw Failure(
-        .badData, "a folder without a manifest is unfinished or no artifact", at: directory,
+        .badData, state ?? "a folder without a manifest is unfinished or no artifact",
+        at: directory,
         advice: "Run the stage that writes it again")
     }
     return try Manifest(JSON(parsing: Files.read(path), place: path), place: path)
@@ -84,6 +88,9 @@ public final class ArtifactReader: Sendable {
 
   /// The fingerprint to record as an input.
   public var fingerprint: String { manifest.content }
+
+  /// Bytes of a record as it is stored, 0 when there is none.
+  public func storedBytes(_ index: Int) -> Int { locations[index]?.count ?? 0 }
 
   public func contains(_ index: Int) -> Bool { locations[index] != nil }
 
