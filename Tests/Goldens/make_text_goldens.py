@@ -6,7 +6,7 @@ inputs, for the tests of Tokenization and Imaging.
         DIR from qwen.tiktoken (PyPI's dashscope, resources/), with lines.txt and ids.txt to
         compare: VLSI_REAL_TOKENIZER=DIR swift test --filter realVocabulary
 
-Needs transformers, tokenizers, pillow, numpy, jinja2.
+Needs transformers, tokenizers, pillow (13 or later), numpy, jinja2.
 """
 
 import argparse
@@ -311,7 +311,9 @@ def resizes():
     cases = []
     for h, w, nh, nw in [(23, 37, 28, 56), (23, 37, 11, 13), (23, 37, 23, 13), (23, 37, 40, 37),
                          (1, 1, 28, 28), (2, 300, 28, 140), (300, 2, 28, 28), (64, 64, 28, 84),
-                         (427, 640, 420, 644), (768, 1024, 196, 280), (333, 500, 5, 7)]:
+                         (427, 640, 420, 644), (768, 1024, 196, 280), (333, 500, 5, 7),
+                         # Either side of the border between Pillow 13's two orders.
+                         (80, 40, 60, 30), (80, 40, 59, 30), (40, 40, 29, 35), (40, 40, 30, 35)]:
         image = Image.fromarray(formula(h, w)).resize((nw, nh), Image.Resampling.BICUBIC)
         data = image.tobytes()
         case = {"from": [h, w], "to": [nh, nw], "crc": zlib.crc32(data)}
