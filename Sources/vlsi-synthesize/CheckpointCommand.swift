@@ -68,7 +68,7 @@ struct CheckpointCommand: StageCommand {
       if error is Failure { throw error }
       throw Failure(
         .cannotCreate, "the checkpoint cannot be made", at: output,
-        found: error.localizedDescription, advice: "Check the rights and the free space.")
+        found: reason(error), advice: "Check the rights and the free space.")
     }
     stage.log.info("\(output) is written")
   }

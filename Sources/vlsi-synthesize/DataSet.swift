@@ -45,6 +45,11 @@ struct DataSetMaker: Sendable {
     }
   }
 
+  /// Guesses by the right answers of training scenes.
+  func guessing() -> Guessing {
+    Guessing(questioned(.pretrain, Guessing.images))
+  }
+
   /// The queries on a dense item: its contents and its colours always, its rows or its columns
   /// with every fourth.
   func queries(_ index: Int) -> [DenseQuery] {

@@ -57,7 +57,7 @@ struct DataSetFolder {
     } catch {
       throw Failure(
         .cannotCreate, "the finished data set cannot be moved into place", at: path,
-        found: error.localizedDescription, advice: "Check the folder's rights.")
+        found: reason(error), advice: "Check the folder's rights.")
     }
     stage.log.info("\(path) is written")
   }
@@ -72,7 +72,10 @@ struct DataSetFolder {
     var summaries: [SplitSummary] = []
     for split in splits {
       let items = limited(maker.items(split))
-      let summary = SplitSummary(split: split, items: items)
+      var summary = SplitSummary(split: split, items: items)
+      if split == .test || split == .validation {
+        summary.guessed = maker.guessing().accuracy(items)
+      }
       summaries.append(summary)
       stage.log.info("\(summary)")
       try paint(items, in: folder, name: split.rawValue)
@@ -111,7 +114,7 @@ struct DataSetFolder {
     } catch {
       throw Failure(
         .cannotCreate, "the folder cannot be made", at: directory,
-        found: error.localizedDescription, advice: "Check the rights and the free space.")
+        found: reason(error), advice: "Check the rights and the free space.")
     }
     let painter = Painter(scans: maker.scans)
     let progress = stage.progress(total: items.count, unit: "images", label: name)
@@ -168,13 +171,18 @@ struct DataSetFolder {
     let rows = summaries.map {
       "| \($0.split.rawValue) | \($0.images) | \($0.questions) | \($0.wrong) |"
     }
-    let tasks =
-      "| task | " + summaries.map(\.split.rawValue).joined(separator: " | ") + " |\n"
-      + "|---|" + summaries.map { _ in "---:|" }.joined() + "\n"
-      + Task.allCases.map { task in
-        "| \(task.rawValue) | "
-          + summaries.map { String($0.byTask[task, default: 0]) }.joined(separator: " | ") + " |"
-      }.joined(separator: "\n")
+    let test = summaries.first { $0.split == .test }?.guessed
+    func percent(_ share: Double?) -> String {
+      share.map { "\(($0 * 1000).rounded() / 10)%" } ?? "-"
+    }
+    let names = summaries.map(\.split.rawValue) + ["guessed in test"]
+    var tasks = "| task | \(names.joined(separator: " | ")) |\n|---|"
+    tasks += names.map { _ in "---:|" }.joined()
+    for task in Task.allCases {
+      let counts = summaries.map { String($0.byTask[task, default: 0]) }
+      let cells = counts + [percent(test?.tasks[task])]
+      tasks += "\n| \(task.rawValue) | \(cells.joined(separator: " | ")) |"
+    }
     return """
       # Tiny scenes
 
@@ -187,6 +195,9 @@ struct DataSetFolder {
       \(rows.joined(separator: "\n"))
 
       \(tasks)
+
+      **Guessing** is what one reaches without the picture: to each question its most frequent answer
+      in training scenes; over all test questions \(percent(test?.overall)).
 
       **Wrong answers.** A share of \(share) of the answers in `train.json` is wrong on purpose
       (another word of the same class, or yes and no swapped), as instruction data made by machines
@@ -215,6 +226,8 @@ struct SplitSummary: CustomStringConvertible {
   var questions: Int
   var wrong: Int
   var byTask: [Task: Int] = [:]
+  /// What guessing from the question reaches, for the splits that are scored.
+  var guessed: (overall: Double, tasks: [Task: Double])?
 
   init(split: Split, items: [Item]) {
     self.split = split
@@ -228,6 +241,14 @@ struct SplitSummary: CustomStringConvertible {
     .object([
       ("images", .int(images)), ("questions", .int(questions)), ("wrong_answers", .int(wrong)),
       ("tasks", .object(Task.allCases.map { ($0.rawValue, .int(byTask[$0, default: 0])) })),
+      (
+        "guessing",
+        guessed.map { guessed in
+          .object(
+            [("overall", .number(guessed.overall))]
+              + Task.allCases.map { ($0.rawValue, .number(guessed.tasks[$0, default: 0])) })
+        } ?? .null
+      ),
     ])
   }
 
