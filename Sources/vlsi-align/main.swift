@@ -1,1 +1,107 @@
-print("not built yet")
+import ArgumentParser
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import Kernels
+import Qwen2VL
+import StageKit
+import Tensors
+import Training
+
+/// Step 2, interaction: the student's LoRA learns to say at each target layer what a layer of the
+/// teacher says (METHOD.md).
+struct Align: StageCommand {
+  static let name = "vlsi-align"
+  static let abstract = "Aligns the student's layers with the teacher's stored distributions."
+  static let example = """
+    vlsi-align --student student --samples runs/2b/samples \
+    --verbalizers runs/2b/verbalizers/student --targets runs/2b/targets --output adapter
+    """
+
+  @Option(help: "The student's checkpoint.")
+  var student: String
+  @Option(help: "The samples artifact.")
+  var samples: String
+  @Option(help: "The student's verbalizers.")
+  var verbalizers: String
+  @Option(help: "The teacher's soft targets, made for this student.")
+  var targets: String
+  @Option(help: "The student's features: where they hold visual embeddings, no image is encoded.")
+  var features: String?
+  @Option(help: "The adapter artifact to write, in PEFT's format.")
+  var output: String
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    Parallelism.threads = stage.threads
+    let settings = stage.preset.align
+    let backbone = try Backbone(student)
+    let weights = backbone.checkpoint.fingerprint
+    let reader = try ExampleReader(
+      samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
+    try backbone.requireSamples(reader.artifact)
+    let teacher = try TargetReader(directory: targets)
+    try teacher.artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
+    try teacher.artifact.requireInput("student.weights", weights, from: student)
+    let speech = try ArtifactReader(directory: verbalizers, kind: .verbalizers)
+    try speech.requireInput("model.weights", weights, from: student)
+
+    var inputs = backbone.fingerprints(as: "student")
+    inputs["samples"] = reader.artifact.fingerprint
+    inputs["verbalizers"] = speech.fingerprint
+    inputs["targets"] = teacher.artifact.fingerprint
+    var visual: ArtifactReader?
+    if let features {
+      let artifact = try ArtifactReader(directory: features, kind: .features)
+      try artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
+      try artifact.requireInput("model.weights", weights, from: student)
+      if artifact.manifest.tensors.contains(where: { $0.name == "visual" }) {
+        visual = artifact
+        inputs["features"] = artifact.fingerprint
+      }
+    }
+    let interaction = try Interaction(
+      settings: settings, backbone: backbone, verbalizers: speech, targets: teacher,
+      visual: visual, seed: stage.seed)
+
+    guard
+      let writer = try stage.artifact(
+        at: output, kind: .adapter, settings: ["align": settings.json], inputs: inputs)
+    else { return }
+
+    let training = StageTraining(
+      stage: stage, directory: output,
+      state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
+      optimizers: [AdamW(interaction.parameters, settings.optimizer.adamW)],
+      settings: settings.optimizer, steps: settings.steps,
+      checkpointMinutes: settings.checkpointMinutes)
+    var order = DataOrder(count: reader.indices.count, seed: stage.seed)
+    try training.run(
+      label: "align", save: { interaction.words }, restore: { interaction.words = $0 }
+    ) { step in
+      try interaction.step(
+        MicroBatches(
+          step: step, order: &order, reader: reader, samples: settings.samplesPerBatch,
+          accumulation: settings.accumulation))
+    }
+    try writer.writeFile(
+      AdapterFiles.configuration,
+      AdapterFiles.configuration(
+        rank: settings.loraRank, alpha: settings.loraAlpha, base: student))
+    try writer.writeFile(AdapterFiles.weights, AdapterFiles.weights(of: backbone.model))
+    if settings.trainVerbalizers {
+      try interaction.writeVerbalizers(to: writer.path(VerbalizerSet.fileName))
+      try writer.adoptFile(VerbalizerSet.fileName)
+    }
+    try stage.finish(
+      writer,
+      facts: [
+        "base": .string(student), "rank": .int(settings.loraRank),
+        "student_layers": .array(interaction.studentLayers.map { .int($0) }),
+        "teacher_layers": .array(interaction.teacherLayers.map { .int($0) }),
+      ])
+  }
+}
+
+Align.main()
