@@ -21,6 +21,9 @@ public struct FeatureBatches {
     public init() {}
   }
 
+  /// Bytes of decoded samples that stay in memory unless told otherwise.
+  public static let bytesKept = 512 << 20
+
   /// Set it to an earlier one to continue there.
   public var cursor = Cursor()
 
@@ -39,7 +42,7 @@ public struct FeatureBatches {
   /// - Throws: `Failure(.badData)` when there is no sample.
   public init(
     _ reader: FeatureReader, indices: [Int], tokensPerBatch: Int, seed: UInt64,
-    keeping: Int = 512 << 20
+    keeping: Int = bytesKept
   ) throws {
     guard !indices.isEmpty else {
       throw Failure(.badData, "no samples in the features", at: reader.artifact.directory)

@@ -1,4 +1,5 @@
 import Artifacts
+import Checkpoints
 import Failures
 import Foundation
 import Kernels
@@ -17,20 +18,21 @@ public struct TrainingState {
     self.fingerprint = fingerprint
   }
 
-  /// Writes the state after `step` finished steps. Throws 73 or 74.
+  /// Writes the state after `step` finished steps, straight from where the numbers lie: a copy of
+  /// a large model's moments would not fit. Throws 73 or 74.
   public func save(step: Int, optimizers: [AdamW], words: [String: String] = [:]) throws {
-    var tensors: [(name: String, tensor: RawTensor)] = []
+    var tensors: [OutputTensor] = []
     for (number, optimizer) in optimizers.enumerated() {
       for (parameter, moment) in zip(optimizer.parameters, optimizer.moments) {
-        for (kind, values) in [
-          ("value", parameter.array), ("first", moment.first.array),
-          ("second", moment.second.array),
-        ] {
+        let parts: [(kind: String, values: () -> UnsafePointer<Float>)] = [
+          ("value", { parameter.floats }), ("first", { UnsafePointer(moment.first.pointer) }),
+          ("second", { UnsafePointer(moment.second.pointer) }),
+        ]
+        for (kind, values) in parts {
           tensors.append(
-            (
-              "\(number).\(kind).\(parameter.name)",
-              RawTensor(float32: values, shape: parameter.shape)
-            ))
+            OutputTensor(
+              name: "\(number).\(kind).\(parameter.name)", type: .float32,
+              shape: parameter.shape, values: values))
         }
       }
     }
@@ -38,14 +40,15 @@ public struct TrainingState {
     metadata["step"] = String(step)
     metadata["fingerprint"] = fingerprint
     metadata["optimizer_steps"] = optimizers.map { String($0.steps) }.joined(separator: ",")
-    try writeAtomically(Safetensors.encode(tensors, metadata: metadata), to: path)
+    try writeSafetensorsFile(path, tensors, metadata: metadata)
   }
 
   /// Puts an earlier state back and returns its step and words; nil when there is none, or it
   /// belongs to other settings or inputs. Throws 65 when the file is damaged.
   public func restore(_ optimizers: [AdamW]) throws -> (step: Int, words: [String: String])? {
-    guard let data = FileManager.default.contents(atPath: path) else { return nil }
-    let (tensors, metadata) = try Safetensors.decode([UInt8](data), place: path)
+    guard Files.exists(path) else { return nil }
+    let file = try readSafetensorsFile(path)
+    let metadata = file.metadata
     guard metadata["fingerprint"] == fingerprint, let step = metadata["step"].flatMap(Int.init)
     else { return nil }
     let counts = (metadata["optimizer_steps"] ?? "").split(separator: ",").compactMap { Int($0) }
@@ -58,14 +61,15 @@ public struct TrainingState {
           ("value", values), ("first", moment.first.pointer), ("second", moment.second.pointer),
         ] {
           let name = "\(number).\(kind).\(parameter.name)"
-          guard let stored = tensors[name], stored.shape == parameter.shape else {
+          guard let stored = file.tensors[name], stored.shape == parameter.shape,
+            stored.type == .float32
+          else {
             throw Failure(
               .badData, "tensor \(name) is missing or has another shape", at: path,
               expected: "\(parameter.shape)", advice: "Delete the file to start over.")
           }
-          let numbers = try stored.floats()
-          numbers.withUnsafeBufferPointer { source in
-            if let base = source.baseAddress { target.update(from: base, count: numbers.count) }
+          withExtendedLifetime(stored.owner) {
+            widen(stored.pointer, stored.type, stored.count, to: target)
           }
         }
       }

@@ -41,6 +41,9 @@ struct Verbalize: StageCommand {
         at: output, kind: .verbalizers, settings: ["verbalize": settings.json], inputs: inputs)
     else { return }
 
+    try stage.plan(
+      memory: plannedBytes(reader, settings),
+      advice: "Lower verbalize.tokens_per_batch, or extract fewer layers at a time")
     let norm = try checkpoint.tensor("model.norm.weight", shape: [text.hiddenSize]).raw().floats()
     let verbalizers = VerbalizerSet(
       layers: reader.layers, finalNorm: norm,
@@ -61,6 +64,14 @@ struct Verbalize: StageCommand {
         "tokenizer": reader.artifact.manifest.facts["tokenizer"] ?? .null,
         "final_loss": .object(losses),
       ])
+  }
+
+  /// Weights, gradients and two moments of every layer; a batch of all layers; one layer's forward
+  /// and backward pass; decoded samples.
+  private func plannedBytes(_ reader: FeatureReader, _ settings: VerbalizeSettings) -> Int {
+    let weights = VerbalizerForm.parameterCount(width: reader.width, layers: reader.layers.count)
+    let rows = settings.tokensPerBatch * (reader.layers.count + 14) * reader.width
+    return 16 * weights + 4 * rows + FeatureBatches.bytesKept + (64 << 20)
   }
 
   /// Trains all layers in one pass over the features: they are independent of each other, but a

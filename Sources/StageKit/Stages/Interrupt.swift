@@ -19,5 +19,11 @@ enum Interrupt {
         }
       }
     }
+    // A parent that blocks signals, as thread pools do, hands its mask down.
+    var mask = sigset_t()
+    sigemptyset(&mask)
+    sigaddset(&mask, SIGINT)
+    sigaddset(&mask, SIGTERM)
+    pthread_sigmask(SIG_UNBLOCK, &mask, nil)
   }
 }

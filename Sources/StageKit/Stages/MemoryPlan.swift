@@ -1,0 +1,47 @@
+import Failures
+import Foundation
+
+extension Stage {
+  /// Says how much memory the stage will take and refuses to start what cannot fit, before hours
+  /// are spent. Mapped weights and shards are not counted: the kernel drops their pages at need.
+  /// - Parameters:
+  ///   - bytes: the plan
+  ///   - advice: which settings make it smaller
+  /// - Throws: `Failure(.badPreset)` when the machine has less.
+  public func plan(memory bytes: Int, advice: String) throws {
+    let available = MemoryPlan.available()
+    let most = available.map { " of \(MemoryPlan.text($0)) available" } ?? ""
+    log.info("needs about \(MemoryPlan.text(bytes)) of memory\(most), mapped files not counted")
+    if let available, bytes > available {
+      throw Failure(
+        .badPreset, "the stage does not fit into memory", at: name,
+        expected: "at most \(MemoryPlan.text(available))", found: MemoryPlan.text(bytes),
+        advice: advice)
+    }
+  }
+}
+
+/// What the machine has.
+enum MemoryPlan {
+  /// Bytes that a program may still take: the system's estimate, or less in a container. Nil where
+  /// the system does not tell.
+  static func available() -> Int? {
+    let system = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)).flatMap(parse)
+    let limit = (try? String(contentsOfFile: "/sys/fs/cgroup/memory.max", encoding: .utf8))
+      .flatMap { Int($0.filter { !$0.isWhitespace }) }
+    return [system, limit].compactMap { $0 }.min()
+  }
+
+  /// MemAvailable of /proc/meminfo, in bytes.
+  static func parse(_ meminfo: String) -> Int? {
+    let line = meminfo.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
+    return line.flatMap { Int($0.filter(\.isNumber)) }.map { $0 * 1024 }
+  }
+
+  /// 780 MB, 4.3 GB.
+  static func text(_ bytes: Int) -> String {
+    let megabytes = Double(bytes) / 1e6
+    if megabytes < 1000 { return "\(max(1, Int(megabytes.rounded()))) MB" }
+    return "\((megabytes / 100).rounded() / 10) GB"
+  }
+}
