@@ -13,7 +13,7 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   ("Failures", [], false),
   ("Kernels", ["COpenBLAS"], true),
   ("Tensors", ["Kernels"], true),
-  ("Artifacts", ["Failures", "Kernels", "CZstd", "CXXHash"], false),
+  ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], false),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
   ("Tokenization", ["Failures", "CXXHash"], false),
   ("Imaging", ["Failures", "CTurboJPEG", "CPNG", "CWebP", "CXXHash"], false),

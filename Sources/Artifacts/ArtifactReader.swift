@@ -1,5 +1,5 @@
 import Failures
-import Glibc
+import Synchronization
 
 /// Reads a finished artifact. Safe to use from several threads.
 public final class ArtifactReader: Sendable {
@@ -10,11 +10,11 @@ public final class ArtifactReader: Sendable {
 
   private struct Location: Sendable {
     let shard: Int
-    let offset: Int
     let count: Int
   }
 
   private let locations: [Int: Location]
+  private let open = Mutex(OpenShards())
 
   /// - Parameter kind: refuse another one.
   /// Throws 66 when there is no such folder, 65 when it is unfinished, of another kind, or its
@@ -36,7 +36,7 @@ public final class ArtifactReader: Sendable {
         guard entry.key.count == 8, let index = Int(exactly: index) else {
           throw Failure(.badData, "a key that is no sample index", at: path)
         }
-        let location = Location(shard: number, offset: entry.offset, count: entry.count)
+        let location = Location(shard: number, count: entry.count)
         guard locations.updateValue(location, forKey: index) == nil else {
           throw Failure(.badData, "sample \(index) lies in two shards", at: path)
         }
@@ -110,10 +110,7 @@ public final class ArtifactReader: Sendable {
         .badData, "no record of sample \(index)", at: directory, expected: range)
     }
     let path = Files.join(directory, manifest.shards[location.shard].file)
-    let descriptor = try Files.open(path)
-    defer { close(descriptor) }
-    let packed = try Files.read(
-      descriptor, offset: location.offset, count: location.count, path: path)
+    let packed = try open.withLock { try $0.shard(location.shard, path).value(of: index) }
     return try Record(index: index, encoded: packed, place: place(of: index))
   }
 

@@ -1,138 +1,116 @@
+import CLMDB
 import Failures
+import Glibc
 
-/// Writes a table in ascending order of keys, from front to back, holding one leaf in memory.
-/// The same entries give the same bytes.
+/// Writes a shard through liblmdb: one table, keys in ascending order, under a temporary name until
+/// `commit`. The same entries give the same bytes: pages are made in the mapped file, which is zero
+/// where nothing was written, not on the heap (`MDB_WRITEMAP`).
 final class LMDBWriter {
-  private let file: OutputFile
-  private var table = LMDBTable()
-  private var leaf = LMDBPage(flags: LMDB.leafPage)
-  private var leafKey: [UInt8] = []
+  private let path: String
+  private let temporary: String
+  private var environment: OpaquePointer?
+  private var waiting: [(key: [UInt8], value: [UInt8])] = []
+  private var waitingBytes = 0
   private var lastKey: [UInt8] = []
-  /// The pages of the level below the branches to come: first key and number.
-  private var level: [(key: [UInt8], page: Int)] = []
-  private var nextPage = 2
+  private var mapSize = 16 * LMDB.pageSize
 
+  /// Entries are handed over in transactions of about this many bytes.
+  private static let transactionBytes = 8 << 20
+
+  /// Throws 73 when the file cannot be created.
   init(_ path: String) throws {
-    file = try OutputFile(path)
-    // The two meta pages come last: their place is kept.
-    try file.write([UInt8](repeating: 0, count: 2 * LMDB.pageSize))
+    self.path = path
+    temporary = path + OutputFile.suffix
+    unlink(temporary)
+    let flags = UInt32(MDB_NOSUBDIR | MDB_WRITEMAP | MDB_NOLOCK | MDB_NOSYNC)
+    guard mdb_env_create(&environment) == 0,
+      mdb_env_set_mapsize(environment, mapSize) == 0
+    else { throw Failure(.software, "liblmdb has no memory", at: path) }
+    let code = mdb_env_open(environment, temporary, flags, 0o666)
+    guard code == 0 else {
+      throw Failure(
+        .cannotCreate, "cannot create the file: \(LMDB.reason(code))", at: path,
+        advice: "Give an output that you may write to")
+    }
+  }
+
+  deinit {
+    guard let environment else { return }
+    mdb_env_close(environment)
+    unlink(temporary)
   }
 
   /// Throws 70 for a key out of order, 74 when writing fails.
   func append(key: [UInt8], value: [UInt8]) throws {
-    guard table.entries == 0 || lastKey.lexicographicallyPrecedes(key) else {
-      throw Failure(.software, "keys of a shard must ascend", at: file.path)
+    guard lastKey.isEmpty || lastKey.lexicographicallyPrecedes(key) else {
+      throw Failure(.software, "keys of a shard must ascend", at: path)
     }
     guard value.count < 1 << 32 else {
-      throw Failure(.badData, "a record larger than 4 GiB", at: file.path)
+      throw Failure(.badData, "a record larger than 4 GiB", at: path)
     }
-    var data = value
-    var flags: UInt16 = 0
-    if LMDB.nodeHeader + key.count + value.count > LMDB.largestNode {
-      data = withUnsafeBytes(of: UInt64(try writeOverflow(value)).littleEndian) { Array($0) }
-      flags = LMDB.bigData
-    }
-    let lo = UInt16(value.count & 0xFFFF)
-    let hi = UInt16(value.count >> 16)
-    if !leaf.add(lo: lo, hi: hi, flags: flags, key: key, data: data) {
-      try writeLeaf()
-      _ = leaf.add(lo: lo, hi: hi, flags: flags, key: key, data: data)
-      leafKey = key
-    }
-    if table.entries == 0 { leafKey = key }
-    table.entries += 1
     lastKey = key
+    waiting.append((key, value))
+    waitingBytes += value.count + 2 * LMDB.pageSize
+    if waitingBytes >= LMDBWriter.transactionBytes { try flush() }
   }
 
-  /// Writes the tree and gives the file its name.
+  /// Hands the waiting entries to liblmdb. The map grows by what they need at most: its size is
+  /// written into the file, and readers map as much.
+  private func flush() throws {
+    mapSize += waitingBytes / LMDB.pageSize * LMDB.pageSize + 16 * LMDB.pageSize
+    try check(mdb_env_set_mapsize(environment, mapSize))
+    var transaction: OpaquePointer?
+    try check(mdb_txn_begin(environment, nil, 0, &transaction))
+    do {
+      var table: MDB_dbi = 0
+      try check(mdb_dbi_open(transaction, nil, 0, &table))
+      for entry in waiting {
+        var (keyBytes, valueBytes) = entry
+        try check(
+          keyBytes.withUnsafeMutableBytes { key in
+            valueBytes.withUnsafeMutableBytes { value in
+              var key = MDB_val(mv_size: key.count, mv_data: key.baseAddress)
+              var value = MDB_val(mv_size: value.count, mv_data: value.baseAddress)
+              return mdb_put(transaction, table, &key, &value, UInt32(MDB_APPEND))
+            }
+          })
+      }
+    } catch {
+      mdb_txn_abort(transaction)
+      throw error
+    }
+    try check(mdb_txn_commit(transaction))
+    waiting = []
+    waitingBytes = 0
+  }
+
+  /// Makes the shard last and gives it its name. Throws 74.
   func commit() throws {
-    if !leaf.isEmpty { try writeLeaf() }
-    table.depth = level.isEmpty ? 0 : 1
-    while level.count > 1 {
-      try writeBranches()
-      table.depth += 1
+    try flush()
+    var info = MDB_envinfo()
+    var status = MDB_stat()
+    try check(mdb_env_info(environment, &info))
+    try check(mdb_env_stat(environment, &status))
+    try check(mdb_env_sync(environment, 1))
+    mdb_env_close(environment)
+    environment = nil
+    let size = (info.me_last_pgno + 1) * Int(status.ms_psize)
+    let descriptor = open(temporary, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0, ftruncate(descriptor, off_t(size)) == 0, fsync(descriptor) == 0,
+      close(descriptor) == 0, rename(temporary, path) == 0
+    else {
+      let failure = Failure(.ioFailed, "writing failed: \(Files.reason)", at: path)
+      unlink(temporary)
+      throw failure
     }
-    if let root = level.first { table.root = UInt64(root.page) }
-    try file.overwrite(
-      meta(0, LMDBTable(), lastPage: 1, transaction: 0)
-        + meta(1, table, lastPage: nextPage - 1, transaction: 1), at: 0)
-    try file.commit()
+    Files.synchronize(Files.parent(of: path))
   }
 
-  private func write(_ page: inout LMDBPage) throws -> Int {
-    try file.write(page.finished(as: nextPage))
-    nextPage += 1
-    return nextPage - 1
-  }
-
-  private func writeOverflow(_ value: [UInt8]) throws -> Int {
-    let pages = LMDB.overflowPages(value.count)
-    var head = LMDBPage(flags: LMDB.overflowPage)
-    head.put(UInt64(nextPage), at: 0)
-    head.put(UInt32(pages), at: 12)
-    try file.write(Array(head.bytes[..<LMDB.pageHeader]))
-    try file.write(value)
-    let rest = pages * LMDB.pageSize - LMDB.pageHeader - value.count
-    try file.write([UInt8](repeating: 0, count: rest))
-    table.overflowPages += pages
-    nextPage += pages
-    return nextPage - pages
-  }
-
-  private func writeLeaf() throws {
-    level.append((leafKey, try write(&leaf)))
-    leaf = LMDBPage(flags: LMDB.leafPage)
-    table.leafPages += 1
-  }
-
-  private func writeBranches() throws {
-    var above: [(key: [UInt8], page: Int)] = []
-    var branch = LMDBPage(flags: LMDB.branchPage)
-    var first = level[0].key
-    func close() throws {
-      above.append((first, try write(&branch)))
-      table.branchPages += 1
-    }
-    for child in level {
-      let page = UInt64(child.page)
-      func add(_ key: [UInt8]) -> Bool {
-        branch.add(
-          lo: UInt16(page & 0xFFFF), hi: UInt16(page >> 16 & 0xFFFF), flags: UInt16(page >> 32),
-          key: key, data: [])
-      }
-      // The first key of a branch is not stored: it is below all that follow.
-      if !add(branch.isEmpty ? [] : child.key) {
-        try close()
-        branch = LMDBPage(flags: LMDB.branchPage)
-        first = child.key
-        _ = add([])
-      }
-    }
-    try close()
-    level = above
-  }
-
-  private func meta(
-    _ number: Int, _ table: LMDBTable, lastPage: Int, transaction: Int
-  ) -> [UInt8] {
-    var page = LMDBPage(flags: LMDB.metaPage)
-    page.put(UInt64(number), at: 0)
-    page.put(LMDB.magic, at: 16)
-    page.put(LMDB.version, at: 20)
-    page.put(UInt64(nextPage * LMDB.pageSize), at: 32)
-    // The table of free pages, empty; its first word carries the page size.
-    page.put(UInt32(LMDB.pageSize), at: 40)
-    page.put(LMDB.integerKeys, at: 44)
-    page.put(LMDB.noPage, at: 80)
-    page.put(table.flags, at: 92)
-    page.put(UInt16(table.depth), at: 94)
-    page.put(UInt64(table.branchPages), at: 96)
-    page.put(UInt64(table.leafPages), at: 104)
-    page.put(UInt64(table.overflowPages), at: 112)
-    page.put(UInt64(table.entries), at: 120)
-    page.put(table.root, at: 128)
-    page.put(UInt64(lastPage), at: 136)
-    page.put(UInt64(transaction), at: 144)
-    return page.bytes
+  private func check(_ code: Int32) throws {
+    guard code != 0 else { return }
+    throw Failure(
+      .ioFailed, "writing failed: \(LMDB.reason(code))", at: path,
+      advice: code == ENOSPC || code == EDQUOT
+        ? "Free some disk space and run the same command again" : nil)
   }
 }
