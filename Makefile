@@ -177,7 +177,7 @@ clean:
 help:
 	@echo "Distils a large vision-language model into a small one, stage by stage."
 	@echo
-	@echo "  make distill-tiny        everything, on the embedded data: about a quarter of an hour"
+	@echo "  make distill-tiny        everything, on the embedded data"
 	@echo "  make distill-2b TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder"
 	@echo "                           the same with your checkpoints and data; the run remembers them"
 	@echo
