@@ -1,6 +1,9 @@
 import Foundation
 import Testing
 
+/// The folder that all tests here share.
+nonisolated(unsafe) private var shared: String?
+
 /// verbalize and target from outside: what they refuse, and that nothing but the bytes depends on
 /// whether they were interrupted.
 @Suite(.serialized) struct DistillationStagesTests {
@@ -11,6 +14,9 @@ import Testing
 
     init() throws {
       scratch = try Scratch()
+      shared = scratch.path
+      // What all tests share has no test to end with.
+      atexit { if let shared { try? FileManager.default.removeItem(atPath: shared) } }
       preset = try scratch.write(
         "preset.yaml",
         """
