@@ -87,6 +87,7 @@ let package = Package(
       .testTarget(
         name: "ArtifactsTests", dependencies: ["Artifacts", "CLMDB"]),
       .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
+      .testTarget(name: "DumpTests", dependencies: ["vlsi-dump", "Artifacts", "Checkpoints"]),
       .testTarget(
         name: "TokenizationTests", dependencies: ["Tokenization"]),
       .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),

@@ -27,14 +27,15 @@ struct Table {
 
   var isEmpty: Bool { rows.count == 1 }
 
-  /// The lines, indented by two.
+  /// The lines, indented by two. Columns with nothing in them are left out.
   var lines: [String] {
     let widths = sides.indices.map { column in
-      rows.map { column < $0.count ? Table.width($0[column]) : 0 }.max() ?? 0
+      let cells = rows.map { column < $0.count ? Table.width($0[column]) : 0 }
+      return cells.dropFirst().allSatisfy { $0 == 0 } ? 0 : cells.max() ?? 0
     }
     return rows.map { row in
       var line = " "
-      for (column, cell) in row.enumerated() {
+      for (column, cell) in row.enumerated() where widths[column] > 0 {
         let space = String(repeating: " ", count: widths[column] - Table.width(cell))
         line += " " + (sides[column] == .left ? cell + space : space + cell) + " "
       }

@@ -98,10 +98,19 @@ struct Summary {
     guard !members.isEmpty else { return }
     Output.line()
     var table = Table([title, ""])
-    for (key, value) in members.sorted(by: { $0.key < $1.key }) {
-      table.add([key, Human.line(value.asString ?? value.text(), limit: 90)])
-    }
+    addMembers(members, prefix: "", to: &table)
     table.show()
+  }
+
+  /// Members of members get lines of their own, under names joined by dots.
+  private func addMembers(_ members: [String: JSON], prefix: String, to table: inout Table) {
+    for (key, value) in members.sorted(by: { naturallyPrecedes($0.key, $1.key) }) {
+      if case .object(let inner) = value, !inner.isEmpty {
+        addMembers(inner, prefix: "\(prefix)\(key).", to: &table)
+      } else {
+        table.add([prefix + key, Human.line(value.asString ?? value.text(), limit: 90)])
+      }
+    }
   }
 
   private func showFiles(_ manifest: Manifest) {
