@@ -58,6 +58,7 @@ final class LMDBWriter {
   /// written into the file, and readers map as much.
   private func flush() throws {
     mapSize += waitingBytes / LMDB.pageSize * LMDB.pageSize + 16 * LMDB.pageSize
+    try reserve(mapSize)
     try check(mdb_env_set_mapsize(environment, mapSize))
     var transaction: OpaquePointer?
     try check(mdb_txn_begin(environment, nil, 0, &transaction))
@@ -82,6 +83,15 @@ final class LMDBWriter {
     try check(mdb_txn_commit(transaction))
     waiting = []
     waitingBytes = 0
+  }
+
+  /// Takes the file's blocks before anything is written through the map: a write into a map that
+  /// the disk has no room for ends the process.
+  private func reserve(_ bytes: Int) throws {
+    let descriptor = open(temporary, O_RDWR | O_CLOEXEC)
+    guard descriptor >= 0 else { return try check(errno) }
+    defer { close(descriptor) }
+    try check(posix_fallocate(descriptor, 0, off_t(bytes)))
   }
 
   /// Makes the shard last and gives it its name. Throws 74.

@@ -30,7 +30,7 @@ func run(_ program: URL, _ arguments: [String]) throws -> Outcome {
   process.arguments = arguments
   let folder = try TemporaryFolder()
   // Files, not pipes: neither stream can fill up and hold the other.
-  for name in ["out", "err"] { FileManager.default.createFile(atPath: folder(name), contents: nil) }
+  for name in ["out", "err"] { try writeAtomically("", to: folder(name)) }
   process.standardOutput = FileHandle(forWritingAtPath: folder("out"))
   process.standardError = FileHandle(forWritingAtPath: folder("err"))
   try process.run()
