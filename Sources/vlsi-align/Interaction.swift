@@ -54,6 +54,11 @@ final class Interaction {
       + (settings.trainVerbalizers ? self.verbalizers.all.flatMap(\.parameters) : [])
   }
 
+  /// Whether the target layers take part at all.
+  private var speaks: Bool {
+    settings.intermediateLoss == .kl && settings.intermediateWeight > 0
+  }
+
   /// What a continued run needs besides the parameters: the state of the sampling.
   var words: [String: String] {
     get { ["matching": String(generator.state)] }
@@ -75,13 +80,13 @@ final class Interaction {
       let packed = ExampleBatch(examples, model: model)
       let share = Float(packed.rows.count) / batches.supervisedPositions
       let tape = Tape(recording: true)
-      let wanted = settings.intermediateLoss == .none ? [] : Set(studentLayers)
+      let wanted = speaks ? Set(studentLayers) : []
       let output = model.forward(
         packed.batch, tape: tape, layers: wanted, rows: packed.rows,
         visual: try visualEmbeddings(examples), checkpointing: settings.gradientCheckpointing)
       let teacher = try softTargets(examples)
       var losses: [Tensor] = []
-      if settings.intermediateLoss == .kl {
+      if speaks {
         let spoken = try zip(studentLayers, verbalizers.all).map { layer, verbalizer in
           guard let hidden = output.hidden[layer] else {
             throw Failure(
@@ -107,7 +112,7 @@ final class Interaction {
         matches.append(
           .list(found.map { .list($0.chosen.map { .int(teacherLayers[$0]) }) }))
       }
-      if settings.lastLoss == .kl {
+      if settings.lastLoss == .kl, settings.lastWeight > 0 {
         let spoken = tape.speak(output.last, head)
         let divergence = try tape.kullbackLeibler(
           spoken, teacher.last,
@@ -131,7 +136,7 @@ final class Interaction {
   private func softTargets(
     _ examples: [Example]
   ) throws -> (layers: [SoftTarget], last: SoftTarget) {
-    let intermediate = settings.intermediateLoss == .none ? [] : teacherLayers
+    let intermediate = speaks ? teacherLayers : []
     let wanted = TargetLayer.all(intermediate)
     var parts: [TargetLayer: [SoftTarget]] = [:]
     for example in examples {
