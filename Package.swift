@@ -31,6 +31,13 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   ),
   ("Evaluation", ["Failures", "Imaging", "Qwen2VL", "Tokenization"], false),
   (
+    "Reporting",
+    [
+      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
+      "Distillation", "Evaluation",
+    ], false
+  ),
+  (
     "StageKit",
     [
       "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Training",
@@ -50,7 +57,7 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-align", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
   ("vlsi-finetune", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
   ("vlsi-evaluate", ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]),
-  ("vlsi-report", ["Artifacts", "Evaluation"]),
+  ("vlsi-report", ["Artifacts", "Reporting"]),
   ("vlsi-generate", ["Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]),
   ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization"]),
 ]
@@ -99,6 +106,7 @@ let package = Package(
       .testTarget(name: "DistillationTests", dependencies: ["Distillation", "Training"]),
       .testTarget(name: "TrainingTests", dependencies: ["Training"]),
       .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "vlsi-synthesize"]),
+      .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
       .testTarget(name: "StageKitTests", dependencies: ["StageKit"]),
       .testTarget(name: "PipelineTests", dependencies: ["Artifacts", "StageKit"]),
     ]

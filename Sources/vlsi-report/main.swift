@@ -1,1 +1,36 @@
-print("not built yet")
+import ArgumentParser
+import Artifacts
+import Failures
+import Kernels
+import Reporting
+import StageKit
+
+/// The closing table of a run, and one page with all that can be seen in it.
+struct ReportCommand: StageCommand {
+  static let name = "vlsi-report"
+  static let abstract = "Shows what a run gave: scores, curves, matches, what each layer says."
+  static let example = "vlsi-report --run runs/tiny --output runs/tiny/report"
+
+  @Option(help: "The run's folder; what it lacks the report leaves out and says so.")
+  var run: String
+  @Option(help: "The report artifact to write: index.html.")
+  var output: String
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    let report = try Report(path: run, title: stage.preset.report.title)
+    let page = Array(report.page.utf8)
+    var inputs = report.run.fingerprints
+    // Times and memory are on the page too, and no manifest's fingerprint covers them.
+    inputs["page"] = Fingerprint.bytes(page)
+    if let writer = try stage.artifact(
+      at: output, kind: .report, settings: ["report": stage.preset.report.json], inputs: inputs)
+    {
+      try writer.writeFile("index.html", page)
+      try stage.finish(writer)
+    }
+    print(report.scores.text, terminator: "")
+  }
+}
+
+ReportCommand.main()

@@ -1,0 +1,41 @@
+import Artifacts
+import Evaluation
+import Foundation
+import Imaging
+
+/// The pictures of the benchmark that a run was asked, as far as it still lies where it lay.
+struct Pictures {
+  private var questions: [String: BenchmarkQuestion] = [:]
+  private var benchmark: Benchmark?
+
+  /// The benchmark is known only if its bytes are those that the model was asked.
+  init(_ run: Run, _ contender: Contender) {
+    guard let manifest = run.manifest(contender.evaluation),
+      let path = manifest.facts["benchmark"]?.asString,
+      let digest = try? Fingerprint.file(path), digest == manifest.inputs["benchmark"]
+    else { return }
+    benchmark = try? Benchmark(contentsOf: path)
+    questions = Dictionary(
+      (benchmark?.questions ?? []).map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  /// The first picture of a question as a small PNG file, nil when it cannot be read.
+  func image(of index: String) -> [UInt8]? {
+    guard let benchmark, let picture = questions[index]?.pictures.first else { return nil }
+    do {
+      switch picture {
+      case .file(let name):
+        return try RGBImage(contentsOf: benchmark.path(of: name)).small().pngData()
+      case .bytes(let bytes):
+        return try RGBImage(decoding: bytes, place: "question \(index)").small().pngData()
+      }
+    } catch {
+      return nil
+    }
+  }
+
+  /// A picture as a page holds it.
+  static func source(_ png: [UInt8]) -> String {
+    "data:image/png;base64," + Data(png).base64EncodedString()
+  }
+}

@@ -1,0 +1,102 @@
+import Artifacts
+import Foundation
+import Testing
+
+@testable import Reporting
+
+@Suite("Curves and matches are those of the metrics")
+struct HistoryTests {
+  @Test("Verbalization: a row per layer at the paper's shares of training")
+  func verbalization() throws {
+    let lines: [JSON] = (0..<200).flatMap { step -> [JSON] in
+      [2, 3].map { layer in
+        [
+          "step": .int(step), "layer": .int(layer),
+          "loss": .number(Double(200 - step) / Double(layer)),
+        ]
+      }
+    }
+    let curves = try #require(VerbalizationCurves(lines.shuffled()))
+    #expect(curves.table.map(\.layer) == [2, 3])
+    // The mean of the ten steps before: at a tenth the losses of steps 10 to 19.
+    #expect(curves.table[0].losses[0] == (181.0...190.0).mean / 2)
+    #expect(curves.table[0].losses.count == VerbalizationCurves.shares.count)
+    #expect(curves.fallsWithDepth)
+    #expect(VerbalizationCurves([["step": 1]]) == nil)
+  }
+
+  @Test("Matches: shares of the first and last quarter, mean depth, several picks and batches")
+  func matches() throws {
+    let lines: [JSON] = (0..<8).map { step in
+      [
+        "step": .int(step),
+        "matches": step < 4 ? [[[2], [3]], [[3], [5]]] : [[[4], [4, 5]], [[4], [4, 5]]],
+        "entropy": [0.5, 0.69], "maximum_entropy": [1.0, 0.7],
+      ]
+    }
+    let history = try #require(
+      MatchHistory(
+        lines, studentLayers: [2, 3], teacherLayers: [2, 3, 4, 5],
+        settings: SmallRun.alignSettings["align"]))
+    #expect(history.start == [[0.5, 0.5, 0, 0], [0, 0.5, 0, 0.5]])
+    #expect(history.end == [[0, 0, 1, 0], [0, 0, 0.5, 0.5]])
+    #expect(history.depth[0].points.map(\.y) == [2.5, 2.5, 2.5, 2.5, 4, 4, 4, 4])
+    #expect(history.depth[1].points.last?.y == 4.5)
+    #expect(history.ratios[0] == 0.5)
+    #expect(history.verdict.contains("Some layers' picks are nearly uniform"))
+  }
+
+  @Test("Picks near the maximum of entropy are called uniform, in words")
+  func uniform() throws {
+    let line: JSON = [
+      "step": 0, "matches": [[[2], [3]]], "entropy": [1.09, 0.69],
+      "maximum_entropy": [1.0986, 0.7],
+    ]
+    let history = try #require(
+      MatchHistory([line], studentLayers: [2, 3], teacherLayers: [2, 3, 4, 5], settings: nil))
+    #expect(history.verdict.hasPrefix("The picks are nearly uniform and no learned matching"))
+    #expect(history.byLot == nil)
+    #expect(
+      MatchHistory([["step": 0]], studentLayers: [2], teacherLayers: [2], settings: nil) == nil)
+  }
+
+  @Test("Picks by lot are computed exactly, for each form of the search")
+  func byLot() throws {
+    // TINY.md's figures of uniform sequential picks: two student layers, four of the teacher.
+    let shares = try #require(
+      MatchHistory.byLot(students: 2, teachers: 4, settings: SmallRun.alignSettings["align"]))
+    #expect(shares[0].map { Format.fixed($0, 3) } == ["0.333", "0.333", "0.333", "0.000"])
+    #expect(shares[1].map { Format.fixed($0, 3) } == ["0.000", "0.111", "0.278", "0.611"])
+    let free = try #require(
+      MatchHistory.byLot(
+        students: 2, teachers: 4,
+        settings: ["matching": "random", "search_range": false, "order_preservation": false]))
+    #expect(free == [[0.25, 0.25, 0.25, 0.25], [0.25, 0.25, 0.25, 0.25]])
+    #expect(MatchHistory.byLot(students: 2, teachers: 4, settings: ["matching": "bottom1"]) == nil)
+  }
+
+  @Test("A last-layer run has no intermediate terms")
+  func lastLayer() throws {
+    let lines: [JSON] = (0..<3).map { ["step": .int($0), "last": 0.5, "intermediate": [0, 0]] }
+    let curves = try #require(InteractionCurves(lines, studentLayers: [2, 3]))
+    #expect(curves.intermediate.isEmpty)
+    #expect(curves.last.points.count == 3)
+    #expect(InteractionCurves([["loss": 1]], studentLayers: []) == nil)
+  }
+
+  @Test("Lines of metrics that are no JSON are counted as a gap, not trusted")
+  func brokenMetrics() throws {
+    let scratch = try ScratchRun()
+    try scratch.made.makeTraining()
+    let file = scratch.path + "/model/metrics.jsonl"
+    try Data("{\"step\": 0, \"loss\": 2}\n{\"step\": 1, \"lo".utf8)
+      .write(to: URL(fileURLWithPath: file))
+    var run = try Run(path: scratch.path)
+    #expect(run.metrics(of: "model").count == 1)
+    #expect(run.gaps == ["model: 1 lines of metrics.jsonl are no JSON"])
+  }
+}
+
+extension ClosedRange<Double> {
+  fileprivate var mean: Double { (lowerBound + upperBound) / 2 }
+}

@@ -1,0 +1,137 @@
+import Artifacts
+import Foundation
+import Testing
+
+@testable import Reporting
+
+@Suite("The page is whole by itself")
+struct PageTests {
+  @Test("A whole run gives every section, and nothing from outside the page")
+  func whole() throws {
+    let scratch = try ScratchRun()
+    try scratch.made.makeAll()
+    let report = try Report(path: scratch.path, title: "A <run> & more")
+    let page = report.page
+    for heading in [
+      "Scores", "Verbalization", "Interaction", "Where layers match", "Supervised fine-tuning",
+      "What each layer says", "Answers", "What it cost", "Settings and fingerprints",
+    ] {
+      #expect(page.contains("<h2>\(heading)"), "\(heading)")
+    }
+    #expect(report.gaps.isEmpty, "\(report.gaps)")
+    #expect(page.contains("A &lt;run&gt; &amp; more"))
+    #expect(page.contains("&lt;number&gt;"))
+    #expect(!page.contains("<number>"))
+    #expect(!page.contains("<script"))
+    #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("url("))
+    #expect(page.contains("data:image/png;base64,"))
+    #expect(XMLCheck().accepts(page))
+    // The same run gives the same page.
+    #expect(try Report(path: scratch.path, title: "A <run> & more").page == page)
+  }
+
+  @Test("Each layer's words are those that its states spell through the head")
+  func speech() throws {
+    let scratch = try ScratchRun()
+    try scratch.made.makeSpeech()
+    let speech = Speech(try Run(path: scratch.path), count: 3)
+    #expect(speech.gaps.isEmpty, "\(speech.gaps)")
+    #expect(speech.passages.map(\.sample) == [2, 6, 10])
+    let passage = try #require(speech.passages.first)
+    #expect(passage.label == ["the", "circle", "is", "red", "■"])
+    #expect(passage.question == "what colour is number 0?")
+    #expect(passage.image != nil)
+    #expect(
+      passage.voices.map { "\($0.backbone) \($0.layer)" } == [
+        "teacher 2", "teacher 3", "teacher 4", "teacher 5", "teacher last", "student 2",
+        "student 3", "student last",
+      ])
+    #expect(passage.voices[0].words == ["the", "!", "!", "!", "!"])
+    #expect(passage.voices[0].agrees == [true, false, false, false, false])
+    #expect(passage.voices[4].words == passage.label)
+  }
+
+  @Test("What a run lacks is left out, and said")
+  func gaps() throws {
+    let scratch = try ScratchRun()
+    try scratch.made.makeSpeech(4)
+    try Files.removeTree(scratch.path + "/features/teacher")
+    let report = try Report(path: scratch.path, title: "")
+    #expect(report.title == "run")
+    #expect(report.gaps.count == 1)
+    #expect(report.gaps.first?.contains("teacher's layers") == true)
+    let page = report.page
+    #expect(page.contains("Not on this page"))
+    #expect(page.contains("No model was evaluated"))
+    #expect(page.contains("What each layer says"))
+    #expect(!page.contains("Where layers match"))
+    #expect(XMLCheck().accepts(page))
+  }
+
+  @Test("Answers without segments are told apart by gaps between positions")
+  func stretches() {
+    #expect(Speech.stretches([3, 4, 5, 9, 10], segments: nil) == [0..<3, 3..<5])
+    #expect(
+      Speech.stretches([1, 2, 3], segments: [0, 1, 1, 2]) == [0..<2, 2..<3])
+    #expect(Speech.spread(4, of: 2) == [0, 1])
+    #expect(Speech.spread(0, of: 0) == [])
+    #expect(Speech.question("not JSON", 0) == nil)
+  }
+}
+
+@Suite("Charts")
+struct ChartTests {
+  @Test("Axes cover what is drawn, at round numbers")
+  func axes() {
+    let axis = Axis(covering: [0.03, 2.7], ticks: 4, fromZero: true)
+    #expect(axis.low == 0)
+    #expect(axis.high >= 2.7)
+    #expect(axis.ticks.map { Format.short($0) } == ["0", "1", "2", "3"])
+    for values in [[], [5.0], [0, 0], [-1e-12, 1e-12], [.nan, .infinity], [-3, 8e6]] {
+      let axis = Axis(covering: values, ticks: 4)
+      #expect(axis.low < axis.high)
+      #expect(axis.ticks.count > 1 && axis.ticks.count < 100)
+    }
+  }
+
+  @Test("Labels at the curves' ends keep apart and inside")
+  func labels() {
+    let places = LineChart.apart([10, 11, 12, 100], gap: 13, from: 0, to: 100)
+    #expect(zip(places, places.dropFirst()).allSatisfy { $1 - $0 >= 13 - 1e-9 })
+    #expect(places.allSatisfy { (0...100).contains($0) })
+    let crowded = LineChart.apart((0..<30).map { _ in 50 }, gap: 13, from: 0, to: 100)
+    #expect(crowded.allSatisfy { (-1e-6...100.000001).contains($0) })
+  }
+
+  @Test("Binning keeps the mean; what is not finite is not drawn")
+  func bins() {
+    let curve = Curve("a", (0..<1000).map { (Double($0), Double($0 % 10)) } + [(1000, .nan)])
+    #expect(curve.points.count == 1000)
+    let binned = curve.binned(100)
+    #expect(binned.points.count == 100)
+    #expect(binned.points.allSatisfy { $0.y == 4.5 })
+    #expect(
+      !LineChart(curves: [Curve("none", [])], x: "", y: "", summary: "").svg.text.contains("nan"))
+  }
+}
+
+/// Whether every element of a page is closed, in order: no text broke the markup.
+private struct XMLCheck {
+  func accepts(_ text: String) -> Bool {
+    var open: [Substring] = []
+    var rest = text[...]
+    while let start = rest.firstIndex(of: "<") {
+      guard let end = rest[start...].firstIndex(of: ">") else { return false }
+      let tag = rest[rest.index(after: start)..<end]
+      rest = rest[rest.index(after: end)...]
+      let name = tag.prefix { !$0.isWhitespace }
+      if tag.hasSuffix("/") || ["!doctype", "meta", "img", "br"].contains(name) { continue }
+      if tag.hasPrefix("/") {
+        guard open.popLast() == tag.dropFirst() else { return false }
+      } else {
+        open.append(name)
+      }
+    }
+    return open.isEmpty
+  }
+}
