@@ -51,8 +51,8 @@ extension Report {
 
   private var closing: HTML {
     """
-    <footer><p>Made by vlsi-report from the run <em>\(run.name)</em>. The method: Lee et al., VLsI: \
-    Verbalized Layers-to-Interactions from Large to Small Vision Language Models, CVPR 2025, \
+    <footer><p>Made by vlsi-report from the run <em>\(run.name)</em>. The method: Lee et al., \
+    VLsI: Verbalized Layers-to-Interactions from Large to Small Vision Language Models, CVPR 2025, \
     arXiv 2412.01822.</p></footer>
 
     """
@@ -110,7 +110,7 @@ extension Report {
           cells.append("\(row.scores == nil ? "" : row.note ?? "")")
         }
         return (cells, row.contender == .model)
-      }, caption: "± the sampling error. Steps of the student: align + finetune.")
+      }, caption: "± the error of sampling the questions. Steps of the student: align + finetune.")
   }
 
   private static func figure(_ value: String, _ error: String) -> HTML {

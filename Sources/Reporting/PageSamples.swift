@@ -6,12 +6,13 @@ extension Report {
   var speechSection: HTML {
     guard !speech.passages.isEmpty else { return "" }
     let parts: [HTML] = speech.passages.map(passage)
+    let doubt = scores.wrong == nil ? "" : " A sample’s answer may be one of the wrong ones."
     return """
       <h2>What each layer says</h2>
-      <p>Training samples, evenly spread over the data. Below each word of the sample’s answer stands \
-      the likeliest word of every target layer, through its verbalizer, and of the last layer; the \
+      <p>Training samples, evenly spread over the data. Below each word of the sample’s answer \
+      stands the likeliest word of every target layer, through its verbalizer, and of the last layer; the \
       earlier words are given. <span class="hit">Coloured</span> where it is the sample’s word, \
-      ■ ends the answer.\(scores.wrong == nil ? "" : " A sample’s answer may be one of the wrong ones.")</p>
+      ■ ends the answer.\(doubt)</p>
       \(parts)
       """
   }
@@ -55,14 +56,14 @@ extension Report {
     guard !answers.rows.isEmpty else { return "" }
     let hasImages = answers.rows.contains { $0.image != nil }
     let head: [HTML] =
-      (hasImages ? ["image"] : []) + ["question", "answer"]
+      (hasImages ? ["image"] : []) + ["question", "right answer"]
       + answers.contenders.map { "\($0.short)" }
     let rows = answers.rows.map { row -> (cells: [HTML], isStrong: Bool) in
       var cells: [HTML] =
         hasImages
         ? [picture(row.image, "of the question", style: " class=\"thumb\"")] : []
       cells += [
-        "\(row.question)<br><span class=\"quiet\">\(row.task)</span>",
+        "<td class=\"plain\">\(row.question)<br><span class=\"quiet\">\(row.task)</span></td>",
         "<td class=\"plain\">\(row.answer)</td>",
       ]
       cells += row.given.map { given in
@@ -105,11 +106,14 @@ extension Report {
           "", "",
         ], false
       ))
+    let head: [HTML] = [
+      "artifact", "stage", "time", "peak memory", "stored", "records", "threads",
+    ]
     return """
       <h2>What it cost</h2>
-      \(HTML.table(["artifact", "stage", "time", "peak memory", "stored", "records", "threads"], rows))
-      <p class="quiet">Times add up over stages, also over those that ran side by side. A stage that \
-      was continued counts its last run alone. Peak memory is without mapped files.</p>
+      \(HTML.table(head, rows))
+      <p class="quiet">Times add up over stages, also over those that ran side by side. A stage \
+      that was continued counts its last run alone. Peak memory is without mapped files.</p>
 
       """
   }

@@ -26,8 +26,8 @@ extension Report {
     }
     return """
       <h2>Verbalization: what each layer learns to say</h2>
-      <p>Step 1. Each target layer's verbalizer is trained alone, through the frozen language head, \
-      to predict the next token.</p>
+      <p>Step 1. Each target layer's verbalizer is trained alone, through the frozen language \
+      head, to predict the next token.</p>
       <div class="charts">\(charts)</div>
       <h3>Loss over training</h3>
       <p class="quiet">Cross-entropy in nats, the mean of the twentieth of the steps before each \
@@ -53,8 +53,8 @@ extension Report {
     }
     return """
       <h2>Interaction: the student learns from the teacher’s layers</h2>
-      <p>Step 2. The Kullback–Leibler divergence of each student layer from the teacher layer it was \
-      matched with, and of the last layers.</p>
+      <p>Step 2. The Kullback–Leibler divergence of each student layer from the teacher layer it \
+      was matched with, and of the last layers.</p>
       <div class="charts">\(charts)</div>
 
       """
@@ -86,8 +86,9 @@ extension Report {
       <h2>Where layers match</h2>
       <p>\(matches.verdict)</p>
       <div class="charts three">\(maps)</div>
-      <p class="quiet">Share of the picks in %, by row: a student layer’s over the teacher layers.</p>
-      <div class="charts">\(HTML.figure(depth.svg, "Each point is the mean over the steps around it."))
+      <p class="quiet">Share of a student layer’s picks in %.</p>
+      <div class="charts">
+      \(HTML.figure(depth.svg, "Each point is the mean over the steps around it."))
       <div>\(HTML.table(head, rows, caption: "Entropy of the sampling, nats, mean over all steps"))\
       <p class="quiet">At the maximum every teacher layer of the search range is equally likely; \
       the nearer to it, the less a match says.</p></div></div>
@@ -111,11 +112,15 @@ extension Report {
     let chart = LineChart(
       curves: finetuning, x: "student step, those of step 2 counted", y: "cross-entropy, nats",
       summary: "Loss of supervised fine-tuning over steps")
+    let note =
+      scores.wrong == nil
+      ? "Mean over the steps around each point."
+      : "A lower loss on partly wrong answers is not a better model."
     return """
       <h2>Supervised fine-tuning</h2>
       <p>Step 3, and the baselines. Next-token cross-entropy on the training answers\
       \(scores.wrong == nil ? "" : ", the wrong ones included").</p>
-      <div class="charts">\(HTML.figure(chart.svg, "A lower loss on partly wrong answers is not a better model."))</div>
+      <div class="charts">\(HTML.figure(chart.svg, "\(note)"))</div>
 
       """
   }

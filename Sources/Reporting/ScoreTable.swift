@@ -182,5 +182,5 @@ public struct ScoreTable: Sendable {
 
   /// What a difference here does not say.
   public static let seedNote =
-    "± and error: that of sampling the questions. This is one seed; seeds differ by more."
+    "The error is that of sampling the questions. This is one seed; seeds differ by more."
 }

@@ -33,10 +33,11 @@ enum Style {
     tr.own th, tr.own td { color: var(--accent); font-weight: 600; }
     table.text th, table.text td { text-align: left; white-space: normal; }
     table.text td { min-width: 6.5rem; color: var(--quiet); vertical-align: top; }
-    table.text th { vertical-align: top; } table.text td.plain, table.text td.right { color: var(--ink); }
+    table.text th { vertical-align: top; }
+    table.text td.plain, table.text td.right { color: var(--ink); }
     .error-figure { color: var(--quiet); font-size: .85em; font-weight: 400; }
-    .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr));
-      gap: 1.4rem 2.6rem; margin: 1.2rem 0; }
+    .charts { display: grid; gap: 1.4rem 2.6rem; margin: 1.2rem 0;
+      grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); }
     .beside { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.4rem 2.6rem;
       margin: 1.2rem 0; }
     .beside > div, .charts > div { min-width: 0; }
@@ -46,7 +47,9 @@ enum Style {
     figcaption { margin-top: .4rem; max-width: 34rem; }
     svg { display: block; width: 100%; height: auto; overflow: visible;
       font: 11.5px/1 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-    svg text { fill: var(--ink); } svg .tick, svg .axis { fill: var(--quiet); }
+    svg text { fill: var(--ink); }
+    svg .label { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
+    svg .tick, svg .axis { fill: var(--quiet); }
     svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
     svg .grid { stroke: var(--rule); stroke-width: 1; }
     svg .level { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 2 4; }
@@ -81,12 +84,14 @@ enum Style {
       main { padding: 1.6rem 1rem 3rem; } h1 { font-size: 1.6rem; }
       h2 { margin-top: 2.4rem; }
       .said { grid-template-columns: minmax(0, 1fr); } .said img { width: 7rem; }
-      th, td { padding-left: .9rem; } }
+      th, td { padding-left: .7rem; } table { font-size: .87rem; }
+      th:first-child { white-space: normal; } .said th:first-child { white-space: nowrap; } }
     @media print {
       :root { --paper: #fff; --ink: #000; --quiet: #555; --rule: #ccc; --tint: #f2f2f2;
         --accent: #a3401f; --on: #fff; }
       body { font-size: 10.5pt; } main { max-width: none; padding: 0; }
-      .charts { grid-template-columns: 1fr 1fr; } .charts.three { grid-template-columns: 1fr 1fr 1fr; }
+      .charts { grid-template-columns: 1fr 1fr; }
+      .charts.three { grid-template-columns: 1fr 1fr 1fr; }
       figure, tr, .said, .wide { break-inside: avoid; } h2, h3 { break-after: avoid; }
       .wide { overflow: visible; } th, td { white-space: normal; padding-left: .6rem; } }
 
