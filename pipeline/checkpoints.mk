@@ -2,14 +2,16 @@
 # `make student-tiny` write data/teacher and data/student, by the presets tiny-teacher.yaml and
 # tiny-student.yaml. Nobody needs to: both are in the repository.
 #
-# Two trainings with the same program. First the model learns to see: at every visual token it
-# names what is in that cell (preset NAME-dense). Without, it would stay at guessing from the
-# question for very long. Then it learns to answer, on right answers.
+# Two trainings with the same program. First a model with one decoder block learns to see: at every
+# visual token it names what is in that cell (preset NAME-dense). Without, it would stay at guessing
+# from the question for very long; with more blocks, these would do the seeing and leave none for
+# the questions. Then its vision encoder, before a language model of full depth, learns to answer,
+# on right answers.
 
 # MARK: Data and random weights; the stem is tiny-teacher or tiny-student
 
 runs/%/pretrain/init/config.json: | $(BUILT)
-	$(BIN)/vlsi-synthesize checkpoint $(call options,$*) --like $* --output $(@D)
+	$(BIN)/vlsi-synthesize checkpoint $(call options,$*) --like $* --layers 1 --output $(@D)
 
 runs/%/pretrain/data/synthesis.json: runs/%/.preset/data | $(BUILT)
 	$(BIN)/vlsi-synthesize data $(call options,$*) --splits pretrain --output $(@D)
@@ -35,15 +37,20 @@ runs/%/pretrain/seeing/manifest.json: runs/%/pretrain/samples/dense/manifest.jso
 	  --samples runs/$*/pretrain/samples/dense --output $(@D)
 	@touch $@
 
-runs/%/pretrain/model/manifest.json: runs/%/pretrain/seeing/manifest.json \
+runs/%/pretrain/start/config.json: runs/%/pretrain/seeing/manifest.json
+	$(BIN)/vlsi-synthesize checkpoint $(call options,$*) --like $* --vision runs/$*/pretrain/seeing \
+	  --output $(@D)
+
+runs/%/pretrain/model/manifest.json: runs/%/pretrain/start/config.json \
     runs/%/pretrain/samples/questions/manifest.json runs/%/.preset/model | $(BUILT)
-	$(BIN)/vlsi-finetune $(call options,$*) --model runs/$*/pretrain/seeing \
+	$(BIN)/vlsi-finetune $(call options,$*) --model runs/$*/pretrain/start \
 	  --samples runs/$*/pretrain/samples/questions --output $(@D)
 	@touch $@
 
 # Named, so that Make does not take them for intermediate files and remove them.
 pretraining = $(patsubst %,runs/$1/pretrain/%,init/config.json data/synthesis.json \
-  samples/dense/manifest.json samples/questions/manifest.json seeing/manifest.json)
+  samples/dense/manifest.json samples/questions/manifest.json seeing/manifest.json \
+  start/config.json)
 $(foreach n,$(ACTIVE),$(eval pretrained-$n: $(call pretraining,$n)))
 
 # What a checkpoint is, without the training's log and manifest.

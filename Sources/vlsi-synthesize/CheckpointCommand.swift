@@ -35,6 +35,12 @@ struct CheckpointCommand: StageCommand {
       valueName: "dir"))
   var tokenizer: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "A checkpoint whose vision encoder is taken over; only the rest is random.",
+      valueName: "dir"))
+  var vision: String?
+
   func run(stage: Stage) throws {
     var shape = like.shape
     for (option, value) in [("--layers", layers), ("--vision-layers", visionLayers)] {
@@ -82,9 +88,14 @@ struct CheckpointCommand: StageCommand {
     let total = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
     stage.log.info("\(like.rawValue): \(total) parameters, \(total * type.size) bytes")
     let progress = stage.progress(total: total, unit: "parameters", label: like.rawValue)
-    let random = RandomWeights(seed: stage.seed, threads: stage.threads)
-    let outputs = tensors.map { name, sizes, start in
-      OutputTensor(name: name, type: type, shape: sizes) { write in
+    let random = RandomWeights(
+      seed: stage.seed, deviation: shape.deviation, threads: stage.threads)
+    let seeing = try vision.map { try Checkpoint(directory: $0) }
+    let outputs = try tensors.map { name, sizes, start in
+      if name.hasPrefix("visual."), let seeing {
+        return OutputTensor(try seeing.tensor(name, shape: sizes))
+      }
+      return OutputTensor(name: name, type: type, shape: sizes) { write in
         let count = sizes.reduce(1, *)
         for first in Swift.stride(from: 0, to: count, by: RandomWeights.block * 256) {
           try stage.checkInterrupt()

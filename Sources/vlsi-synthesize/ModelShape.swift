@@ -18,10 +18,14 @@ struct ModelShape: Sendable {
   var minPixels = 3136
   var maxPixels = 12_845_056
 
-  /// The base of the rotary frequencies. The columns of a picture get the lowest ones
-  /// (mrope_section): with 32 channels a head and a base of 10,000 a step of four columns would
-  /// turn them by a hundredth of a radian, and no attention could tell left from right.
-  var ropeTheta: Double { isTiny ? 10 : 1_000_000 }
+  /// The base of the rotary frequencies. The tiny ones' is the usual 10,000: a low base turns every
+  /// channel within a few positions, and none is left for looking up a token by its content.
+  var ropeTheta: Double { isTiny ? 10_000 : 1_000_000 }
+
+  /// The standard deviation of random weights: transformers' `initializer_range`, which suits widths
+  /// of thousands; at a width of 128 it leaves attention uniform for long, PyTorch's own start of
+  /// 1 / √(3 d) does not.
+  var deviation: Float { isTiny ? 0.05 : 0.02 }
 
   /// Whether the tokenizer is data/tokenizer.
   var isTiny: Bool { patch == 8 }
@@ -82,7 +86,7 @@ struct SpecialTokens: Sendable {
 
 /// How a tensor starts.
 enum Start: Sendable {
-  /// Normal with mean 0 and standard deviation 0.02, transformers' `initializer_range`.
+  /// Normal with mean 0 and the shape's standard deviation.
   case normal
   case zeros
   case ones

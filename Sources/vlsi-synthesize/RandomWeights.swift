@@ -3,11 +3,12 @@ import Dispatch
 /// Random starting values, a function of seed, tensor name and index alone: in any order, on any
 /// number of threads, on any machine the same bits.
 struct RandomWeights: Sendable {
-  static let deviation: Float = 0.02
   /// Values that one generator makes.
   static let block = 1 << 14
 
   let seed: UInt64
+  /// Of the normal ones.
+  let deviation: Float
   let threads: Int
 
   /// The values `range` of tensor `name`, little-endian, as bf16 or float32. `range` starts at a
@@ -25,7 +26,7 @@ struct RandomWeights: Sendable {
       }
     case .normal:
       let key = Generator.hash(name)
-      let seed = seed
+      let (seed, deviation) = (seed, deviation)
       let blocks = (range.count + Self.block - 1) / Self.block
       bytes.withUnsafeMutableBytes { buffer in
         let target = Slice(base: buffer)
@@ -34,7 +35,7 @@ struct RandomWeights: Sendable {
             let first = block * Self.block
             var generator = Generator(seed, key, UInt64(range.lowerBound + first))
             for index in first..<min(first + Self.block, range.count) {
-              let bits = (Self.normal(&generator) * Self.deviation).bitPattern
+              let bits = (Self.normal(&generator) * deviation).bitPattern
               if bf16 {
                 // Round to nearest, ties to even.
                 target.store(UInt16((bits + 0x7FFF + (bits >> 16 & 1)) >> 16), at: index * 2)
