@@ -58,7 +58,7 @@ build: $(BUILT)
 test:
 	@pipeline/system.sh
 	swift build $(SWIFT_FLAGS) --build-tests
-	swift test $(SWIFT_FLAGS) --skip-build
+	VLSI_PYTHON=$$(pipeline/python.sh) swift test $(SWIFT_FLAGS) --skip-build
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests

@@ -5,7 +5,10 @@ import Testing
 
 /// Python as the environment gives it: VLSI_PYTHON, else `python3`.
 enum Python {
-  static let program = ProcessInfo.processInfo.environment["VLSI_PYTHON"] ?? "python3"
+  static let program: String = {
+    let named = ProcessInfo.processInfo.environment["VLSI_PYTHON"] ?? ""
+    return named.isEmpty ? "python3" : named
+  }()
 
   static func run(_ script: String, _ arguments: [String] = []) -> (status: Int32, text: String) {
     let process = Process()

@@ -8,9 +8,9 @@ import Testing
 @testable import Qwen2VL
 
 /// What is saved is what transformers and PEFT load. Whether they really do is asked of themselves
-/// where VLSI_PYTHON names a Python that has them (Tests/Goldens/check_exports.py).
+/// where VLSI_TORCH_PYTHON names a Python that has them (Tests/Goldens/check_exports.py).
 @Suite struct ExportTests {
-  private static var python: String? { ProcessInfo.processInfo.environment["VLSI_PYTHON"] }
+  private static var python: String? { ProcessInfo.processInfo.environment["VLSI_TORCH_PYTHON"] }
 
   private func withTemporaryDirectory<T>(_ body: (String) throws -> T) throws -> T {
     let directory = FileManager.default.temporaryDirectory
