@@ -15,8 +15,8 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   ("Tensors", ["Kernels"], true),
   ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], false),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
-  ("Tokenization", ["Failures", "CXXHash"], false),
-  ("Imaging", ["Failures", "CTurboJPEG", "CPNG", "CWebP", "CXXHash"], false),
+  ("Tokenization", ["Failures", "Artifacts"], false),
+  ("Imaging", ["Failures", "Artifacts", "CTurboJPEG", "CPNG", "CWebP"], false),
   (
     "Qwen2VL",
     ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging"], false
@@ -98,6 +98,8 @@ let package = Package(
       .testTarget(
         name: "TokenizationTests", dependencies: ["Tokenization"]),
       .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
+      .testTarget(
+        name: "PrepareTests", dependencies: ["vlsi-prepare", "Artifacts", "Imaging", "Tokenization"]),
       .testTarget(
         name: "Qwen2VLTests",
         dependencies: [

@@ -1,4 +1,4 @@
-import CXXHash
+import Artifacts
 import Failures
 import Foundation
 
@@ -183,15 +183,10 @@ public struct ImageProcessor: Sendable, Equatable {
     }
   }
 
-  /// XXH3-128 over the settings that decide the pixels.
+  /// A digest of the settings that decide the pixels.
   public var fingerprint: String {
-    let text =
+    Fingerprint.text(
       "\(patchSize) \(temporalPatchSize) \(mergeSize) \(minPixels) \(maxPixels) "
-      + "\(rescaleFactor) \(mean) \(deviation)"
-    let hash = Array(text.utf8).withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
-    return [hash.high64, hash.low64].map { half in
-      let digits = String(half, radix: 16)
-      return String(repeating: "0", count: 16 - digits.count) + digits
-    }.joined()
+        + "\(rescaleFactor) \(mean) \(deviation)")
   }
 }

@@ -1,4 +1,4 @@
-import CXXHash
+import Artifacts
 import Failures
 import Synchronization
 
@@ -97,7 +97,7 @@ public final class Tokenizer: Sendable {
     }
     digest.add(file.normalizesNFC ? 1 : 0)
     digest.add(file.ignoresMerges ? 1 : 0)
-    fingerprint = digest.hexadecimal
+    fingerprint = digest.value
     vocabularySize = tokens.count
     self.tokens = tokens
     specials = Set(file.added.filter(\.isSpecial).map(\.id))
@@ -192,23 +192,12 @@ public final class Tokenizer: Sendable {
   private var lacksBytes: Bool { model.byteIDs.contains { $0 < 0 } }
 }
 
-/// A digest over numbers and bytes.
-private struct Digest {
-  private var bytes: [UInt8] = []
-
-  mutating func add(_ value: Int32) {
-    withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+extension Digest {
+  fileprivate mutating func add(_ value: Int32) {
+    withUnsafeBytes(of: value.littleEndian) { update($0) }
   }
 
-  mutating func add(_ value: [UInt8]) {
-    bytes.append(contentsOf: value)
-  }
-
-  var hexadecimal: String {
-    let hash = bytes.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) }
-    return [hash.high64, hash.low64].map { half in
-      let digits = String(half, radix: 16)
-      return String(repeating: "0", count: 16 - digits.count) + digits
-    }.joined()
+  fileprivate mutating func add(_ bytes: [UInt8]) {
+    bytes.withUnsafeBytes { update($0) }
   }
 }

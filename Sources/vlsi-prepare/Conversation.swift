@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Tokenization
 
@@ -31,14 +32,14 @@ extension Conversation {
   /// OpenAI's (`messages` with `role` and `content`).
   ///
   /// - Throws: `Rejection`.
-  init(_ entry: JSONValue, index: Int) throws {
-    guard entry.members != nil else {
+  init(_ entry: JSON, index: Int) throws {
+    guard entry.asObject != nil else {
       throw Rejection("the entry is \(entry.kind), expected an object")
     }
     id =
       switch entry["id"] {
       case .string(let text)?: text
-      case .number?: entry["id"]?.text ?? "\(index)"
+      case .int(let number)?: "\(number)"
       default: "\(index)"
       }
     do {
@@ -68,15 +69,15 @@ extension Conversation {
   }
 
   private mutating func read(
-    _ list: JSONValue, named name: String, _ turn: (JSONValue) throws -> Turn
+    _ list: JSON, named name: String, _ turn: (JSON) throws -> Turn
   ) throws {
-    guard let values = list.array else {
+    guard let values = list.asArray else {
       throw Rejection("\"\(name)\" is \(list.kind), expected an array")
     }
     guard !values.isEmpty else { throw Rejection("the conversation is empty") }
     for (number, value) in values.enumerated() {
       do {
-        guard value.members != nil else {
+        guard value.asObject != nil else {
           throw Rejection("is \(value.kind), expected an object")
         }
         turns.append(try turn(value))
@@ -88,8 +89,8 @@ extension Conversation {
 
   // MARK: The two forms
 
-  private static func role(_ value: JSONValue?, _ key: String) throws -> Turn.Role {
-    guard let name = value?.string else {
+  private static func role(_ value: JSON?, _ key: String) throws -> Turn.Role {
+    guard let name = value?.asString else {
       throw Rejection("no \"\(key)\"")
     }
     switch name {
@@ -100,15 +101,15 @@ extension Conversation {
     }
   }
 
-  private static func shareGPT(_ value: JSONValue) throws -> Turn {
+  private static func shareGPT(_ value: JSON) throws -> Turn {
     let role = try role(value["from"], "from")
-    guard let text = value["value"]?.string else {
+    guard let text = value["value"]?.asString else {
       throw Rejection("\"value\" is \(value["value"]?.kind ?? "missing"), expected a string")
     }
     return Turn(role: role, content: parts(text, role))
   }
 
-  private static func message(_ value: JSONValue, _ inline: inout [String]) throws -> Turn {
+  private static func message(_ value: JSON, _ inline: inout [String]) throws -> Turn {
     let role = try role(value["role"], "role")
     switch value["content"] {
     case .string(let text)?:
@@ -116,15 +117,17 @@ extension Conversation {
     case .array(let list)?:
       var content: [Turn.Part] = []
       for part in list {
-        let type = part["type"]?.string ?? (part["text"] != nil ? "text" : "image")
+        let type = part["type"]?.asString ?? (part["text"] != nil ? "text" : "image")
         switch type {
         case "text":
-          guard let text = part["text"]?.string else { throw Rejection("a text part without text") }
+          guard let text = part["text"]?.asString else {
+            throw Rejection("a text part without text")
+          }
           content.append(.text(text))
         case "image", "image_url":
           content.append(.image)
           let source = part["image"] ?? part["image_url"] ?? part["path"] ?? part["url"] ?? .null
-          if let path = source.string ?? source["url"]?.string { inline.append(path) }
+          if let path = source.asString ?? source["url"]?.asString { inline.append(path) }
         default: throw Rejection("unknown part \"\(type)\"")
         }
       }
@@ -154,15 +157,15 @@ extension Conversation {
 
   // MARK: Images and labels
 
-  private static func images(_ entry: JSONValue) throws -> [String] {
+  private static func images(_ entry: JSON) throws -> [String] {
     let value =
-      [entry["image"], entry["images"]].lazy.compactMap { $0 }.first { !$0.isNull } ?? .null
+      [entry["image"], entry["images"]].lazy.compactMap { $0 }.first { $0 != .null } ?? .null
     switch value {
     case .null: return []
     case .string(let path): return [path]
     case .array(let list):
       return try list.map { item in
-        guard let path = item.string ?? item["path"]?.string ?? item["url"]?.string else {
+        guard let path = item.asString ?? item["path"]?.asString ?? item["url"]?.asString else {
           throw Rejection("an image is \(item.kind), expected a path")
         }
         return path
@@ -171,14 +174,14 @@ extension Conversation {
     }
   }
 
-  private static func labels(_ value: JSONValue) throws -> [String?]? {
-    if value.isNull { return nil }
-    guard let list = value.array else {
+  private static func labels(_ value: JSON) throws -> [String?]? {
+    if value == .null { return nil }
+    guard let list = value.asArray else {
       throw Rejection("\"visual_labels\" is \(value.kind), expected an array")
     }
     return try list.map { item in
-      if item.isNull { return nil }
-      guard let word = item.string else {
+      if item == .null { return nil }
+      guard let word = item.asString else {
         throw Rejection("a visual label is \(item.kind), expected a word")
       }
       return word

@@ -150,47 +150,64 @@ final class DatasetReader {
     return try element()
   }
 
-  /// One value, to the comma or bracket behind it, by brackets and quotes alone.
+  /// One value, found by brackets and quotes alone.
   private func element() throws -> Entry {
     let start = line
     var bytes: [UInt8] = []
-    var depth = 0
-    var inString = false
-    var escaped = false
+    var scan = ElementScan()
     while try peek() != nil {
       let from = position
-      var done = false
       chunk.withUnsafeBufferPointer { chunk in
-        while position < chunk.count {
-          let byte = chunk[position]
-          if byte == 0x0A { line += 1 }
-          if inString {
-            if escaped {
-              escaped = false
-            } else if byte == UInt8(ascii: "\\") {
-              escaped = true
-            } else if byte == UInt8(ascii: "\"") {
-              inString = false
-            }
-          } else {
-            switch byte {
-            case UInt8(ascii: "\""): inString = true
-            case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
-            case UInt8(ascii: "}"), UInt8(ascii: "]"):
-              if depth == 0 { done = true } else { depth -= 1 }
-            case UInt8(ascii: ","): done = depth == 0
-            default: break
-            }
-          }
-          if done { break }
+        while position < chunk.count, scan.goesOn(with: chunk[position]) {
+          if chunk[position] == 0x0A { line += 1 }
           position += 1
         }
       }
       bytes.append(contentsOf: chunk[from..<position])
       try check(bytes.count, start)
-      if done { return Entry(index: index, line: start, bytes: bytes) }
+      if scan.ended { return Entry(index: index, line: start, bytes: bytes) }
     }
     line = start
     throw failure("the entry that starts here does not end")
+  }
+}
+
+/// Finds the end of one JSON value, byte by byte.
+private struct ElementScan {
+  private var depth = 0
+  private var inString = false
+  private var escaped = false
+  private var closed = false
+  /// The last byte asked about stands behind the value.
+  private(set) var ended = false
+
+  /// Whether a byte still belongs to the value.
+  mutating func goesOn(with byte: UInt8) -> Bool {
+    if closed {
+      ended = true
+      return false
+    }
+    if inString {
+      if escaped {
+        escaped = false
+      } else if byte == UInt8(ascii: "\\") {
+        escaped = true
+      } else if byte == UInt8(ascii: "\"") {
+        inString = false
+        closed = depth == 0
+      }
+      return true
+    }
+    switch byte {
+    case UInt8(ascii: "\""): inString = true
+    case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+    case UInt8(ascii: "}"), UInt8(ascii: "]"):
+      if depth == 0 { ended = true }
+      depth -= 1
+      closed = depth == 0
+    case UInt8(ascii: ","), 0x20, 0x0A, 0x0D, 0x09: ended = depth == 0
+    default: break
+    }
+    return !ended
   }
 }

@@ -1,7 +1,4 @@
 import Artifacts
-import Failures
-import Foundation
-import Tokenization
 
 /// Counts over the samples of a shard, or of all.
 struct Totals: Sendable, Equatable {
@@ -28,13 +25,11 @@ struct Reject: Sendable, Equatable {
   var id: String?
   var reason: String
 
-  var json: JSONValue {
-    .object([
-      .init(key: "index", value: .number(Double(index))),
-      .init(key: "id", value: id.map { .string($0) } ?? .null),
-      .init(key: "line", value: .number(Double(line))),
-      .init(key: "reason", value: .string(reason)),
-    ])
+  var json: JSON {
+    [
+      "index": .int(index), "id": id.map { .string($0) } ?? .null, "line": .int(line),
+      "reason": .string(reason),
+    ]
   }
 }
 
@@ -52,11 +47,10 @@ struct ShardNote: Equatable {
   /// put the missing images in their place.
   static func settled(_ shard: Int, in directory: String) -> ShardNote? {
     let path = path(shard, in: directory)
-    guard let bytes = FileManager.default.contents(atPath: path),
-      let value = try? JSONValue(parsing: bytes, place: path),
-      value["rejects"]?.integer == 0, let samples = value["samples"]?.integer,
-      let tokens = value["tokens"]?.integer, let supervised = value["supervised"]?.integer,
-      let imageTokens = value["image_tokens"]?.integer, let images = value["images"]?.integer
+    guard let bytes = try? Files.read(path), let value = try? JSON(parsing: bytes, place: path),
+      value["rejects"]?.asInt == 0, let samples = value["samples"]?.asInt,
+      let tokens = value["tokens"]?.asInt, let supervised = value["supervised"]?.asInt,
+      let imageTokens = value["image_tokens"]?.asInt, let images = value["images"]?.asInt
     else { return nil }
     return ShardNote(
       totals: Totals(
@@ -65,11 +59,11 @@ struct ShardNote: Equatable {
   }
 
   func write(_ shard: Int, in directory: String) throws {
-    let value = JSONValue.object(
-      [
-        ("samples", totals.samples), ("tokens", totals.tokens), ("supervised", totals.supervised),
-        ("image_tokens", totals.imageTokens), ("images", totals.images), ("rejects", rejects.count),
-      ].map { .init(key: $0.0, value: .number(Double($0.1))) })
-    try writeAtomically(value.text, to: ShardNote.path(shard, in: directory))
+    let value: JSON = [
+      "samples": .int(totals.samples), "tokens": .int(totals.tokens),
+      "supervised": .int(totals.supervised), "image_tokens": .int(totals.imageTokens),
+      "images": .int(totals.images), "rejects": .int(rejects.count),
+    ]
+    try writeAtomically(value.text(), to: ShardNote.path(shard, in: directory))
   }
 }

@@ -70,7 +70,7 @@ struct Preparation {
   private var rejectsPath: String { writer.path(Preparation.rejectsFile) }
 
   private var rejectLines: String {
-    all.rejects.map { $0.json.text + "\n" }.joined()
+    all.rejects.map { $0.json.text() + "\n" }.joined()
   }
 
   private func indices(_ shard: Int) -> Range<Int> {

@@ -44,13 +44,17 @@ struct SampleBuilder: Sendable {
     }
   }
 
-  private func parse(_ entry: DatasetReader.Entry) throws -> JSONValue {
+  private func parse(_ entry: DatasetReader.Entry) throws -> JSON {
     do {
-      return try JSONValue(parsing: entry.bytes, place: dataset, firstLine: entry.line)
+      return try JSON(parsing: entry.bytes, place: dataset)
     } catch let failure as Failure {
       // A line stands for itself; in an array nobody knows where the next entry starts.
-      if form == .lines { throw Rejection(failure.what) }
-      throw failure
+      if form == .lines {
+        throw Rejection("invalid JSON; expected \(failure.expected ?? "a value")")
+      }
+      // Parsed again behind as many lines as stand before it, for an error that names the line.
+      let lines = [UInt8](repeating: 0x0A, count: entry.line - 1)
+      return try JSON(parsing: lines + entry.bytes, place: dataset)
     }
   }
 
@@ -178,16 +182,13 @@ struct SampleBuilder: Sendable {
 extension Conversation {
   /// The turns as JSON, images as placeholders: what the record keeps for people to read.
   var text: String {
-    JSONValue.array(
+    JSON.array(
       turns.map { turn in
         let content = turn.content.map { part in
           if case .text(let text) = part { text } else { Conversation.placeholder }
         }
-        return .object([
-          .init(key: "role", value: .string(turn.role.rawValue)),
-          .init(key: "content", value: .string(content.joined())),
-        ])
+        return ["role": .string(turn.role.rawValue), "content": .string(content.joined())]
       }
-    ).text
+    ).text()
   }
 }

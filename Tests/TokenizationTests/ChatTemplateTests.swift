@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Testing
 
@@ -12,26 +13,26 @@ import Testing
     template = try ChatTemplate(tokenizer: tokenizer)
   }
 
-  func turns(_ value: JSONValue?) -> [Turn] {
-    (value?.array ?? []).compactMap { message in
-      guard let role = message["role"]?.string.flatMap({ Turn.Role(rawValue: $0) }) else {
+  func turns(_ value: JSON?) -> [Turn] {
+    (value?.asArray ?? []).compactMap { message in
+      guard let role = message["role"]?.asString.flatMap({ Turn.Role(rawValue: $0) }) else {
         return nil
       }
       return Turn(
         role: role,
-        content: (message["content"]?.array ?? []).map {
-          $0["text"]?.string.map { .text($0) } ?? .image
+        content: (message["content"]?.asArray ?? []).map {
+          $0["text"]?.asString.map { .text($0) } ?? .image
         })
     }
   }
 
   @Test("Conversations render as Qwen2-VL's chat template does, images as runs of pads")
   func rendersAsReference() throws {
-    for example in try #require(try Goldens.json("chat.json").array) {
+    for example in try #require(try Goldens.json("chat.json").asArray) {
       let counts = Goldens.ids(example["counts"]).map { Int($0) }
       let rendered = try template.render(
         turns(example["messages"]), imageTokenCounts: counts,
-        generationPrompt: example["prompt"]?.bool ?? false)
+        generationPrompt: example["prompt"]?.asBool ?? false)
       #expect(rendered.ids == Goldens.ids(example["ids"]))
       #expect(rendered.supervised.count == rendered.ids.count)
       #expect(rendered.segments.isEmpty)

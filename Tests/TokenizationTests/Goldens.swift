@@ -1,3 +1,4 @@
+import Artifacts
 import Foundation
 import Testing
 
@@ -8,14 +9,14 @@ enum Goldens {
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().appending(path: "Goldens/text").path
 
-  static func json(_ name: String) throws -> JSONValue {
+  static func json(_ name: String) throws -> JSON {
     let path = folder + "/" + name
-    let data = try #require(FileManager.default.contents(atPath: path), "\(path) is missing")
-    return try JSONValue(parsing: data, place: path)
+    let bytes = try Files.read(path)
+    return try JSON(parsing: bytes, place: path)
   }
 
-  static func ids(_ value: JSONValue?) -> [Int32] {
-    (value?.array ?? []).compactMap { $0.integer.map { Int32($0) } }
+  static func ids(_ value: JSON?) -> [Int32] {
+    (value?.asArray ?? []).compactMap { $0.asInt.map { Int32($0) } }
   }
 }
 

@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Testing
 
@@ -40,25 +41,21 @@ import Testing
   func unsupported() throws {
     let root = try Goldens.json("checkpoint/tokenizer.json")
     let model = try #require(root["model"])
-    let added = try #require(root["added_tokens"]?.array?.first)
-    let strip = JSONValue.array([added.setting("lstrip", .bool(true))])
-    let pieces = try #require(root["pre_tokenizer"]?["pretokenizers"]?.array)
-    let pattern = JSONValue.object([.init(key: "Regex", value: .string(#"\w+"#))])
-    let split = pieces[0].setting("pattern", pattern)
-    let unknown = JSONValue.array([.array([.string("zzz"), .string("a")])])
+    let added = try #require(root["added_tokens"]?.asArray?.first)
+    let strip = JSON.array([added.setting("lstrip", .bool(true))])
+    let pieces = try #require(root["pre_tokenizer"]?["pretokenizers"]?.asArray)
+    let split = pieces[0].setting("pattern", ["Regex": .string(#"\w+"#)])
+    let unknown = JSON.array([.array([.string("zzz"), .string("a")])])
     for changed in [
       root.setting("added_tokens", strip),
-      root.setting("normalizer", .object([.init(key: "type", value: .string("Lowercase"))])),
+      root.setting("normalizer", ["type": "Lowercase"]),
       root.setting(
         "pre_tokenizer",
-        .object([
-          .init(key: "type", value: .string("Sequence")),
-          .init(key: "pretokenizers", value: .array([split, pieces[1]])),
-        ])),
+        ["type": "Sequence", "pretokenizers": .array([split, pieces[1]])]),
       root.setting("model", model.setting("merges", unknown)),
     ] {
-      #expect(try failure(changed.text)?.code == .badData)
+      #expect(try failure(changed.text())?.code == .badData)
     }
-    #expect(try failure(root.text) == nil)
+    #expect(try failure(root.text()) == nil)
   }
 }
