@@ -28,6 +28,8 @@ enum CharacterClasses {
     if value == 0x0A || value == 0x0D { return .newline }
     let properties = scalar.properties
     if properties.isWhitespace { return .space }
+    // The tokenizers library (0.23) knows Unicode 16: later letters are symbols to it.
+    if let age = properties.age, age.major > 16 { return .other }
     switch properties.generalCategory {
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
       return .letter
