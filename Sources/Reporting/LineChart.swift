@@ -91,7 +91,7 @@ struct LineChart {
     }
     wanted += levels.map { ($0.label, up.place($0.value, bottom, top)) }
     wanted.sort { $0.y < $1.y }
-    let places = LineChart.apart(wanted.map(\.y), gap: 13, from: top - 4, to: bottom + 6)
+    let places = LineChart.apart(wanted.map(\.y), gap: 13, from: top - 4, to: bottom - 2)
     return zip(wanted, places).reduce(into: "") { marks, pair in
       marks += """
         <text class="label" x="\(px(right + 6))" y="\(px(pair.1))" dy=".35em">\(pair.0.text)</text>

@@ -40,7 +40,9 @@ extension Report {
       }
     }
     if lines.isEmpty {
-      lines.append("<p class=\"lead\">No baseline was scored: nothing is compared here.</p>\n")
+      lines.append(
+        "<p class=\"lead\">VLsI and its baselines are not all scored: nothing is compared here.</p>\n"
+      )
     }
     let gaps: [HTML] = gaps.map { "<li>\($0)</li>" }
     if !gaps.isEmpty {

@@ -111,7 +111,7 @@ extension Report {
     guard !finetuning.isEmpty else { return "" }
     let chart = LineChart(
       curves: finetuning, x: "student step, those of step 2 counted", y: "cross-entropy, nats",
-      summary: "Loss of supervised fine-tuning over steps")
+      summary: "Loss of supervised fine-tuning over steps", fromZero: false)
     let note =
       scores.wrong == nil
       ? "Mean over the steps around each point."

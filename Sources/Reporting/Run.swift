@@ -38,6 +38,10 @@ public struct Run: Sendable {
     }
     name = Files.name(of: path)
     for name in Run.known where Files.isDirectory(Files.join(path, name)) {
+      guard Files.exists(Files.join(path, "\(name)/\(Manifest.fileName)")) else {
+        gaps.append("\(name): unfinished")
+        continue
+      }
       do {
         artifacts.append(
           Artifact(

@@ -70,7 +70,9 @@ extension ScoreTable {
 
   private var closing: [String] {
     var lines = [Contender.sft, .lastLayer].compactMap { verdict(against: $0) }
-    if lines.isEmpty { lines.append("No baseline was run, so nothing is compared: make compare-…") }
+    if lines.isEmpty {
+      lines.append("VLsI and its baselines are not all scored: nothing is compared.")
+    }
     return (lines + warnings.map { "Beware: \($0)." } + [ScoreTable.seedNote]).flatMap {
       wrapped($0)
     }
