@@ -34,7 +34,7 @@ slices = $(shell mkdir -p runs/$2/.preset && awk -v preset=pipeline/$1.yaml \
   -v out=runs/$2/.preset/$3 -v inputs="$(foreach i,$(INPUTS),$(if $($i_$2),$i=$($i_$2)))" \
   -f pipeline/slices.awk)
 $(foreach n,$(ACTIVE),$(call slices,$n,$n,)\
-  $(foreach b,sft last-layer dense,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
+  $(foreach b,sft last-layer dense refine,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
 $(foreach n,$(ACTIVE),\
   $(eval EMBEDDED_$n := $(filter yes,$(shell cat runs/$n/.preset/embedded)))\
   $(eval THREADS_$n := $(filter-out 0,$(shell cat runs/$n/.preset/threads))))
