@@ -21,7 +21,9 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
     "Qwen2VL",
     ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging"], false
   ),
-  ("Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], false),
+  (
+    "Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], false
+  ),
   (
     "Training",
     [
@@ -55,10 +57,18 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-verbalize", ["Artifacts", "Checkpoints", "Distillation", "Training", "Tensors"]),
   ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors", "Tokenization"]),
   ("vlsi-align", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
-  ("vlsi-finetune", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
-  ("vlsi-evaluate", ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]),
+  (
+    "vlsi-finetune", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]
+  ),
+  (
+    "vlsi-evaluate",
+    ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]
+  ),
   ("vlsi-report", ["Artifacts", "Reporting"]),
-  ("vlsi-generate", ["Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]),
+  (
+    "vlsi-generate",
+    ["Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]
+  ),
   ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization"]),
 ]
 
@@ -99,7 +109,8 @@ let package = Package(
         name: "TokenizationTests", dependencies: ["Tokenization"]),
       .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
       .testTarget(
-        name: "PrepareTests", dependencies: ["vlsi-prepare", "Artifacts", "Imaging", "Tokenization"]),
+        name: "PrepareTests",
+        dependencies: ["vlsi-prepare", "Artifacts", "Imaging", "Tokenization"]),
       .testTarget(
         name: "Qwen2VLTests",
         dependencies: [
