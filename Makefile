@@ -15,7 +15,7 @@ COMPARE ?= 1
 
 PRESETS := $(patsubst pipeline/%.yaml,%,$(wildcard pipeline/*.yaml))
 # Presets that are parts of another run: its baselines and the making of its checkpoints.
-PARTS := $(foreach n,$(PRESETS),$(filter $(addprefix $n-,sft last-layer teacher student dense),$(PRESETS)))
+PARTS := $(foreach n,$(PRESETS),$(filter $(addprefix $n-,sft last-layer teacher student dense refine),$(PRESETS)))
 RUNS := $(filter-out $(PARTS),$(PRESETS))
 
 # Only the runs that this call is about: their inputs and their slices are looked up now.
