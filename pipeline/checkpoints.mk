@@ -6,7 +6,7 @@
 # visual token it names what is in that cell (preset NAME-dense). Without, it would stay at guessing
 # from the question for very long; with more blocks, these would do the seeing and leave none for
 # the questions. Then its vision encoder, before a language model of full depth, learns to answer,
-# on right answers; the teacher once more at a low learning rate (preset NAME-refine).
+# on right answers.
 
 # MARK: Data and random weights; the stem is tiny-teacher or tiny-student
 
@@ -47,17 +47,10 @@ runs/%/pretrain/model/manifest.json: runs/%/pretrain/start/config.json \
 	  --samples runs/$*/pretrain/samples/questions --output $(@D)
 	@touch $@
 
-# Where there is a preset NAME-refine: further training at a low learning rate.
-runs/%/pretrain/refined/manifest.json: runs/%/pretrain/model/manifest.json \
-    runs/%/.preset/refine.model | $(BUILT)
-	$(BIN)/vlsi-finetune $(call options,$*-refine) --model runs/$*/pretrain/model \
-	  --samples runs/$*/pretrain/samples/questions --output $(@D)
-	@touch $@
-
 # Named, so that Make does not take them for intermediate files and remove them.
 pretraining = $(patsubst %,runs/$1/pretrain/%,init/config.json data/synthesis.json \
   samples/dense/manifest.json samples/questions/manifest.json seeing/manifest.json \
-  start/config.json model/manifest.json)
+  start/config.json)
 $(foreach n,$(ACTIVE),$(eval pretrained-$n: $(call pretraining,$n)))
 
 # What a checkpoint is, without the training's log and manifest.
@@ -70,7 +63,7 @@ endef
 
 MAKEABLE := $(patsubst %-teacher,%,$(filter %-teacher,$(PRESETS)))
 .PHONY: $(MAKEABLE:%=teacher-%) $(MAKEABLE:%=student-%)
-$(MAKEABLE:%=teacher-%): teacher-%: runs/%-teacher/pretrain/refined/manifest.json
+$(MAKEABLE:%=teacher-%): teacher-%: runs/%-teacher/pretrain/model/manifest.json
 	$(call install,teacher)
 $(MAKEABLE:%=student-%): student-%: runs/%-student/pretrain/model/manifest.json
 	$(call install,student)

@@ -46,7 +46,7 @@ enum KnownShape: String, CaseIterable, Sendable {
     case .tinyTeacher:
       ModelShape(
         hidden: 128, layers: 6, heads: 4, keyValueHeads: 2, feedForward: 256, vocabulary: 552,
-        isTied: false, mropeSection: [4, 6, 6], context: 2048, visionDepth: 2, visionWidth: 64,
+        isTied: true, mropeSection: [4, 6, 6], context: 2048, visionDepth: 2, visionWidth: 64,
         visionHeads: 4, patch: 8, minPixels: 4096, maxPixels: 4096)
     case .tinyStudent:
       ModelShape(
