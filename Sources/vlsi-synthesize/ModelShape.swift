@@ -19,7 +19,8 @@ struct ModelShape: Sendable {
   var maxPixels = 12_845_056
 
   /// The base of the rotary frequencies. The tiny ones' is the usual 10,000: a low base turns every
-  /// channel within a few positions, and none is left for looking up a token by its content.
+  /// channel within a few positions, and none is left for looking up a token by its content. Their
+  /// columns get most of the frequencies, so that some turn enough to tell four columns apart.
   var ropeTheta: Double { isTiny ? 10_000 : 1_000_000 }
 
   /// The standard deviation of random weights: transformers' `initializer_range`, which suits widths
@@ -46,12 +47,12 @@ enum KnownShape: String, CaseIterable, Sendable {
     case .tinyTeacher:
       ModelShape(
         hidden: 128, layers: 6, heads: 4, keyValueHeads: 2, feedForward: 256, vocabulary: 552,
-        isTied: true, mropeSection: [4, 6, 6], context: 2048, visionDepth: 2, visionWidth: 64,
+        isTied: true, mropeSection: [2, 2, 12], context: 2048, visionDepth: 2, visionWidth: 64,
         visionHeads: 4, patch: 8, minPixels: 4096, maxPixels: 4096)
     case .tinyStudent:
       ModelShape(
         hidden: 64, layers: 4, heads: 2, keyValueHeads: 1, feedForward: 128, vocabulary: 544,
-        isTied: true, mropeSection: [4, 6, 6], context: 2048, visionDepth: 2, visionWidth: 48,
+        isTied: true, mropeSection: [2, 2, 12], context: 2048, visionDepth: 2, visionWidth: 48,
         visionHeads: 4, patch: 8, minPixels: 4096, maxPixels: 4096)
     case .qwen2B:
       ModelShape(

@@ -27,9 +27,9 @@ struct RandomCheckpointTests {
   @Test("Values are normal, the same on any number of threads and in any pieces")
   func values() {
     let count = RandomWeights.block * 3 + 100
-    let bytes = RandomWeights(seed: 3, threads: 1)
+    let bytes = RandomWeights(seed: 3, deviation: 0.02, threads: 1)
       .bytes("a.weight", .normal, range: 0..<count, bf16: false)
-    let three = RandomWeights(seed: 3, threads: 3)
+    let three = RandomWeights(seed: 3, deviation: 0.02, threads: 3)
     #expect(three.bytes("a.weight", .normal, range: 0..<count, bf16: false) == bytes)
     let tail = three.bytes("a.weight", .normal, range: RandomWeights.block..<count, bf16: false)
     #expect(tail[...] == bytes[(RandomWeights.block * 4)...])
