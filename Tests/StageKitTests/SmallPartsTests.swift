@@ -39,6 +39,7 @@ import Testing
     #expect(label("p") == "vlsi-align")
     #expect(label("p", "--output") == "vlsi-align")
     #expect(label("p", "--output", "runs/tiny/compare/sft/model") == "vlsi-align compare/sft/model")
+    #expect(Stage.label("data", arguments: ["/b/vlsi-synthesize"]) == "vlsi-synthesize data")
     #expect(label("p", "--output", "/data/x/adapter/") == "vlsi-align adapter")
   }
 

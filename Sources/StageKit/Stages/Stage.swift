@@ -43,6 +43,9 @@ public final class Stage: Sendable {
 
   /// The program with the artifact that it makes: several stages of a run may speak at a time.
   static func label(_ name: String, arguments: [String]) -> String {
+    let program = arguments.first?.split(separator: "/").last.map(String.init) ?? name
+    // The stages of a group are named by one word.
+    let name = name.hasPrefix("vlsi-") ? name : "\(program) \(name)"
     guard let option = arguments.firstIndex(of: "--output"), option + 1 < arguments.count else {
       return name
     }
