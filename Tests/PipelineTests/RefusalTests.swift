@@ -18,9 +18,10 @@ import Testing
       let tokenizer = "\(other)/tokenizer.json"
       let text = try String(contentsOfFile: tokenizer, encoding: .utf8)
       // Two words change places: other ids for the same text.
-      try text.replacingOccurrences(of: "\"red\"", with: "\"@@\"")
-        .replacingOccurrences(of: "\"blue\"", with: "\"red\"")
-        .replacingOccurrences(of: "\"@@\"", with: "\"blue\"")
+      #expect(text.contains("Ġred\"") && text.contains("Ġblue\""))
+      try text.replacingOccurrences(of: "Ġred\"", with: "@@\"")
+        .replacingOccurrences(of: "Ġblue\"", with: "Ġred\"")
+        .replacingOccurrences(of: "@@\"", with: "Ġblue\"")
         .write(toFile: tokenizer, atomically: true, encoding: .utf8)
       try "align: {learning_rat: 1}\n"
         .write(toFile: "\(bench.path)/broken/key.yaml", atomically: true, encoding: .utf8)
@@ -121,7 +122,7 @@ import Testing
     let outcome = try bench.perform(
       Workbench.command(artifact) + " --output /dev/null/\(artifact)")
     #expect(outcome.code == 73, "\(outcome.errors)")
-    #expect(outcome.message.contains("/dev/null/"))
+    #expect(outcome.message.contains("/dev/null"))
   }
 
   @Test("A folder with something else in it is not written to")
