@@ -35,7 +35,7 @@ public struct RawTensor: Sendable, Equatable {
     switch type {
     case .bfloat16:
       let bits = [UInt16](unsafeUninitializedCapacity: values.count) { out, count in
-        for i in 0..<values.count { out[i] = RawTensor.bfloat16Bits(values[i]) }
+        for i in 0..<values.count { out[i] = roundToBFloat16(values[i]) }
         count = values.count
       }
       self.init(type: type, shape: shape, bytes: RawTensor.copy(bits))
@@ -99,13 +99,6 @@ public struct RawTensor: Sendable, Equatable {
     return RawTensor(
       type: type, shape: [range.count] + shape.dropFirst(),
       bytes: Array(bytes[(range.lowerBound * row)..<(range.upperBound * row)]))
-  }
-
-  /// The bf16 nearest to a float, ties to even; a NaN stays one.
-  public static func bfloat16Bits(_ value: Float) -> UInt16 {
-    let bits = value.bitPattern
-    if bits & 0x7FFF_FFFF > 0x7F80_0000 { return UInt16(truncatingIfNeeded: bits >> 16) | 0x40 }
-    return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ (bits >> 16 & 1)) >> 16)
   }
 
   private static func copy<Element>(_ values: [Element]) -> [UInt8] {
