@@ -99,18 +99,21 @@ let package = Package(
         name: $0.name, dependencies: ["StageKit", "Failures"] + $0.needs.map { .byName(name: $0) })
     }
     + [
+      .target(
+        name: "TestSupport", dependencies: ["Artifacts", "Failures"], path: "Tests/TestSupport"),
       .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
       .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Kernels"]),
       .testTarget(
-        name: "ArtifactsTests", dependencies: ["Artifacts", "CLMDB"]),
-      .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints"]),
-      .testTarget(name: "DumpTests", dependencies: ["vlsi-dump", "Artifacts", "Checkpoints"]),
+        name: "ArtifactsTests", dependencies: ["Artifacts", "CLMDB", "TestSupport"]),
+      .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
       .testTarget(
-        name: "TokenizationTests", dependencies: ["Tokenization"]),
+        name: "DumpTests", dependencies: ["vlsi-dump", "Artifacts", "Checkpoints", "TestSupport"]),
+      .testTarget(
+        name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"]),
       .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
       .testTarget(
         name: "PrepareTests",
-        dependencies: ["vlsi-prepare", "Artifacts", "Imaging", "Tokenization"]),
+        dependencies: ["vlsi-prepare", "Artifacts", "Imaging", "Tokenization", "TestSupport"]),
       .testTarget(
         name: "Qwen2VLTests",
         dependencies: [
@@ -120,7 +123,7 @@ let package = Package(
       .testTarget(name: "TrainingTests", dependencies: ["Training"]),
       .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "vlsi-synthesize"]),
       .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
-      .testTarget(name: "StageKitTests", dependencies: ["StageKit"]),
-      .testTarget(name: "PipelineTests", dependencies: ["Artifacts", "StageKit"]),
+      .testTarget(name: "StageKitTests", dependencies: ["StageKit", "TestSupport"]),
+      .testTarget(name: "PipelineTests", dependencies: ["Artifacts", "StageKit", "TestSupport"]),
     ]
 )

@@ -1,6 +1,7 @@
 import Artifacts
 import Failures
 import Kernels
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsTests {

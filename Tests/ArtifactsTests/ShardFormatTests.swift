@@ -1,6 +1,7 @@
 import CLMDB
 import Failures
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Artifacts

@@ -3,31 +3,6 @@ import Failures
 import Foundation
 import Testing
 
-/// A folder of its own that goes when the test ends.
-final class TemporaryFolder {
-  let path: String
-  init() throws {
-    path = NSTemporaryDirectory() + "vlsi-" + UUID().uuidString
-    try Files.makeDirectory(path)
-  }
-  deinit { try? Files.removeTree(path) }
-  func callAsFunction(_ name: String) -> String { Files.join(path, name) }
-}
-
-/// Runs `body` and returns the failure it must end with.
-func failure(_ body: () throws -> Void) -> Failure? {
-  do {
-    try body()
-  } catch let failure as Failure {
-    return failure
-  } catch {
-    Issue.record("not a Failure: \(error)")
-    return nil
-  }
-  Issue.record("nothing was thrown")
-  return nil
-}
-
 /// A generator with a seed, for test data.
 struct Noise: RandomNumberGenerator {
   var state: UInt64

@@ -2,6 +2,7 @@ import Artifacts
 import Checkpoints
 import Failures
 import Kernels
+import TestSupport
 import Testing
 
 @Suite struct CheckpointTests {

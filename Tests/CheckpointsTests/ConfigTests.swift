@@ -1,6 +1,7 @@
 import Artifacts
 import Checkpoints
 import Failures
+import TestSupport
 import Testing
 
 @Suite struct ConfigTests {

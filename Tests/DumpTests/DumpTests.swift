@@ -1,6 +1,7 @@
 import Artifacts
 import Checkpoints
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct DumpTests {

@@ -1,17 +1,7 @@
 import Artifacts
 import Foundation
+import TestSupport
 import Testing
-
-/// A folder of its own that goes when the test ends.
-final class TemporaryFolder {
-  let path: String
-  init() throws {
-    path = NSTemporaryDirectory() + "vlsi-" + UUID().uuidString
-    try Files.makeDirectory(path)
-  }
-  deinit { try? Files.removeTree(path) }
-  func callAsFunction(_ name: String) -> String { Files.join(path, name) }
-}
 
 /// What a program gave.
 struct Outcome {

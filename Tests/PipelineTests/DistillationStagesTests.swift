@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The folder that all tests here share.
@@ -9,16 +10,15 @@ nonisolated(unsafe) private var shared: String?
 @Suite(.serialized) struct DistillationStagesTests {
   /// Random checkpoints of the tiny shapes, with the features of a few samples.
   final class Inputs: Sendable {
-    let scratch: Scratch
+    let scratch: TemporaryFolder
     let preset: String
 
     init() throws {
-      scratch = try Scratch()
+      scratch = try TemporaryFolder()
       shared = scratch.path
       // What all tests share has no test to end with.
       atexit { if let shared { try? FileManager.default.removeItem(atPath: shared) } }
       preset = try scratch.write(
-        "preset.yaml",
         """
         extends: \(repository)/pipeline/tiny.yaml
         prepare:
@@ -27,7 +27,8 @@ nonisolated(unsafe) private var shared: String?
           steps: 120
           tokens_per_batch: 512
           learning_rate: 5e-3
-        """)
+        """,
+        to: "preset.yaml")
       try stage(
         "vlsi-synthesize", ["data", "--splits", "train", "--limit", "40", "--output", at("data")])
       for role in ["teacher", "student"] {

@@ -1,11 +1,12 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The graph in the Makefile, with programs that only note that they were called.
 @Suite(.enabled(if: systemProgram("make") != nil)) struct MakeTests {
   /// A copy of the Makefile and the presets beside stand-ins for the programs.
   private struct Workshop {
-    let scratch = try? Scratch()
+    let scratch = try? TemporaryFolder()
     var path: String { scratch?.path ?? "/nowhere" }
 
     init() throws {
@@ -14,7 +15,6 @@ import Testing
         try manager.copyItem(atPath: "\(repository)/\(part)", toPath: "\(path)/\(part)")
       }
       let stub = try scratch?.write(
-        "programs/stub",
         """
         #!/bin/sh
         for word; do [ "$last" = --output ] && out=$word; last=$word; done
@@ -23,7 +23,8 @@ import Testing
         case $0 in *synthesize) echo > $out/synthesis.json ;; *) echo > $out/manifest.json ;; esac
         case $0 in *report) echo "| a table |" ;; esac
 
-        """)
+        """,
+        to: "programs/stub")
       let file = try #require(stub)
       try manager.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file)
       for name in [
@@ -33,8 +34,8 @@ import Testing
         try manager.createSymbolicLink(
           atPath: "\(path)/programs/vlsi-\(name)", withDestinationPath: "stub")
       }
-      try scratch?.write("data/teacher/config.json", "{}")
-      try scratch?.write("data/student/config.json", "{}")
+      try scratch?.write("{}", to: "data/teacher/config.json")
+      try scratch?.write("{}", to: "data/student/config.json")
     }
 
     /// Runs make and returns how it ended with the stages that were called, sorted.
@@ -181,7 +182,7 @@ import Testing
   func newTeacher() throws {
     let shop = try Workshop()
     _ = try shop.make("distill-tiny")
-    try shop.scratch?.write("data/teacher/config.json", "{ }")
+    try shop.scratch?.write("{ }", to: "data/teacher/config.json")
     let calls = try shop.make("distill-tiny").calls
     #expect(calls.contains("extract features/teacher"))
     #expect(!calls.contains("extract features/student"))
@@ -214,14 +215,14 @@ import Testing
     let bare = try shop.make("distill-2b")
     #expect(bare.outcome.code == 2)
     #expect(bare.outcome.errors.contains("2b needs DATASET=…"))
-    try shop.scratch?.write("mine/data.json", "[]")
+    try shop.scratch?.write("[]", to: "mine/data.json")
     let first = try shop.make(
       "distill-2b", "TEACHER=t", "STUDENT=s", "DATASET=mine/data.json", "IMAGES=mine")
     #expect(first.outcome.code == 0)
     #expect(first.calls.count == 9)
     #expect(!first.calls.contains { $0.hasPrefix("evaluate") })
     #expect(try shop.make("distill-2b").calls.isEmpty)
-    try shop.scratch?.write("mine/data.json", "[ ]")
+    try shop.scratch?.write("[ ]", to: "mine/data.json")
     #expect(try shop.make("prepare-2b").calls == ["prepare samples"])
     let other = try shop.make("extract-2b", "TEACHER=other").calls
     #expect(other == ["extract features/student", "extract features/teacher"])

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// The repository's folder.
 let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -6,27 +7,6 @@ let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
 
 /// Where `swift build` puts the programs.
 let programs = "\(repository)/.build/release"
-
-/// A folder of its own, removed with it.
-final class Scratch: Sendable {
-  let path: String
-
-  init() throws {
-    path = NSTemporaryDirectory() + "pipeline-" + UUID().uuidString
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  @discardableResult
-  func write(_ name: String, _ text: String) throws -> String {
-    let file = "\(path)/\(name)"
-    try FileManager.default.createDirectory(
-      atPath: (file as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
-    try text.write(toFile: file, atomically: true, encoding: .utf8)
-    return file
-  }
-}
 
 /// How a program ended and what it said.
 struct Outcome {
@@ -56,9 +36,9 @@ func run(
   for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"] { variables[name] = nil }
   process.environment = variables.merging(environment) { $1 }
   // Files rather than pipes: nobody has to drain them while the program runs.
-  let scratch = try Scratch()
-  let output = try scratch.write("output", "")
-  let errors = try scratch.write("errors", "")
+  let scratch = try TemporaryFolder()
+  let output = try scratch.write("", to: "output")
+  let errors = try scratch.write("", to: "errors")
   process.standardOutput = FileHandle(forWritingAtPath: output)
   process.standardError = FileHandle(forWritingAtPath: errors)
   process.standardInput = FileHandle.nullDevice

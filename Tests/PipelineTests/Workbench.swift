@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A whole run on random weights and a handful of images, made once by the built programs; the
@@ -6,7 +7,7 @@ import Testing
 struct Workbench: Sendable {
   static let shared: Result<Workbench, any Error> = Result { try Workbench() }
 
-  private let scratch: Scratch
+  private let scratch: TemporaryFolder
   var path: String { scratch.path }
   /// How each stage ended, by the artifact it wrote.
   let outcomes: [String: Outcome]
@@ -72,8 +73,8 @@ struct Workbench: Sendable {
   }
 
   init() throws {
-    scratch = try Scratch()
-    try scratch.write("preset.yaml", Workbench.preset)
+    scratch = try TemporaryFolder()
+    try scratch.write(Workbench.preset, to: "preset.yaml")
     var outcomes: [String: Outcome] = [:]
     for (artifact, command) in Workbench.stages {
       outcomes[artifact] = try Workbench.perform(

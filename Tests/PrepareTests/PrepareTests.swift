@@ -1,6 +1,7 @@
 import Artifacts
 import Foundation
 import Imaging
+import TestSupport
 import Testing
 import Tokenization
 

@@ -3,23 +3,6 @@ import Foundation
 import Imaging
 import Testing
 
-/// A folder that is gone after the test.
-struct TemporaryFolder: ~Copyable {
-  let path = NSTemporaryDirectory() + "vlsi-prepare-" + UUID().uuidString
-
-  init() throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  @discardableResult
-  func write(_ text: String, to name: String) throws -> String {
-    try text.write(toFile: path + "/" + name, atomically: true, encoding: .utf8)
-    return path + "/" + name
-  }
-}
-
 /// The program as built beside the tests, run as users run it.
 struct Program {
   var code: Int32

@@ -1,17 +1,18 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import StageKit
 
 @Suite struct MetricsTests {
-  private func lines(_ scratch: Scratch) throws -> [String] {
+  private func lines(_ scratch: TemporaryFolder) throws -> [String] {
     try String(contentsOfFile: "\(scratch.path)/metrics.jsonl", encoding: .utf8)
       .split(separator: "\n").map(String.init)
   }
 
   @Test("A new run starts an empty file, a continued one keeps what it will not write again")
   func continuing() throws {
-    let scratch = try Scratch()
+    let scratch = try TemporaryFolder()
     let first = try Metrics(directory: scratch.path, keeping: nil)
     for step in 1...3 { try first.append([("step", .int(step)), ("loss", .number(0.5))]) }
     first.close()

@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import TestSupport
 import Testing
 
 @testable import StageKit
@@ -7,8 +8,8 @@ import Testing
 @Suite struct PresetTests {
   @Test("A key that the file does not give has its section's default")
   func defaults() throws {
-    let scratch = try Scratch()
-    let preset = try Preset(contentsOf: try scratch.write("a.yaml", "align:\n  steps: 7\n"))
+    let scratch = try TemporaryFolder()
+    let preset = try Preset(contentsOf: try scratch.write("align:\n  steps: 7\n", to: "a.yaml"))
     #expect(preset.align.steps == 7)
     #expect(preset.align.loraRank == 64)
     #expect(preset.align.optimizer.learningRate == 1e-4)
@@ -18,16 +19,16 @@ import Testing
 
   @Test("An empty file, and one of comments, is the defaults")
   func empty() throws {
-    let scratch = try Scratch()
+    let scratch = try TemporaryFolder()
     for text in ["", "# nothing\n", "align:\n"] {
-      let preset = try Preset(contentsOf: try scratch.write("a.yaml", text))
+      let preset = try Preset(contentsOf: try scratch.write(text, to: "a.yaml"))
       #expect(preset.settings == Preset().settings)
     }
   }
 
   @Test("Values of every kind are read")
   func kinds() throws {
-    let scratch = try Scratch()
+    let scratch = try TemporaryFolder()
     let text = """
       run: {seed: 18446744073709551615, threads: 3}
       prepare:
@@ -46,7 +47,7 @@ import Testing
       report:
         title: "a: #1"
       """
-    let preset = try Preset(contentsOf: try scratch.write("a.yaml", text))
+    let preset = try Preset(contentsOf: try scratch.write(text, to: "a.yaml"))
     #expect(preset.run.seed == UInt64.max)
     #expect(preset.run.threads == 3)
     #expect(preset.prepare.minPixels == 3136)
@@ -64,10 +65,10 @@ import Testing
 
   @Test("A preset that extends another wins key by key")
   func extending() throws {
-    let scratch = try Scratch()
-    _ = try scratch.write("base.yaml", "align:\n  steps: 1\n  lora_rank: 8\nrun:\n  seed: 5\n")
-    _ = try scratch.write("middle.yaml", "extends: base.yaml\nalign:\n  steps: 2\n")
-    let path = try scratch.write("top.yaml", "extends: middle.yaml\nalign:\n  lora_alpha: 3\n")
+    let scratch = try TemporaryFolder()
+    _ = try scratch.write("align:\n  steps: 1\n  lora_rank: 8\nrun:\n  seed: 5\n", to: "base.yaml")
+    _ = try scratch.write("extends: base.yaml\nalign:\n  steps: 2\n", to: "middle.yaml")
+    let path = try scratch.write("extends: middle.yaml\nalign:\n  lora_alpha: 3\n", to: "top.yaml")
     let preset = try Preset(contentsOf: path)
     #expect(preset.align.steps == 2)
     #expect(preset.align.loraRank == 8)
@@ -156,8 +157,8 @@ import Testing
 
   @Test("A wrong preset is refused with file and line", arguments: refusals)
   func refusal(_ refusal: (text: String, message: String)) throws {
-    let scratch = try Scratch()
-    let path = try scratch.write("a.yaml", refusal.text)
+    let scratch = try TemporaryFolder()
+    let path = try scratch.write(refusal.text, to: "a.yaml")
     let found = failure { _ = try Preset(contentsOf: path) }
     #expect(found?.code == .badPreset)
     #expect(found?.description == refusal.message.replacingOccurrences(of: "$", with: path))
@@ -165,9 +166,9 @@ import Testing
 
   @Test("Broken YAML is refused with line and column")
   func brokenYAML() throws {
-    let scratch = try Scratch()
+    let scratch = try TemporaryFolder()
     for text in ["align:\n  steps: [1\nb: 2\n", "a: b: c\n", "\t\n x: }"] {
-      let path = try scratch.write("a.yaml", text)
+      let path = try scratch.write(text, to: "a.yaml")
       let found = failure { _ = try Preset(contentsOf: path) }
       #expect(found?.code == .badPreset)
       #expect(found?.what.hasPrefix("not valid YAML") == true)
@@ -180,22 +181,22 @@ import Testing
 
   @Test("An unknown key of an extended file is found in that file")
   func unknownKeyOfBase() throws {
-    let scratch = try Scratch()
-    let base = try scratch.write("base.yaml", "# one\nalign:\n  stepz: 1\n")
-    let path = try scratch.write("top.yaml", "extends: base.yaml\n")
+    let scratch = try TemporaryFolder()
+    let base = try scratch.write("# one\nalign:\n  stepz: 1\n", to: "base.yaml")
+    let path = try scratch.write("extends: base.yaml\n", to: "top.yaml")
     #expect(failure { _ = try Preset(contentsOf: path) }?.place == "\(base):3")
   }
 
   @Test("Missing files and circles are refused")
   func missingFilesAndCircles() throws {
-    let scratch = try Scratch()
+    let scratch = try TemporaryFolder()
     let missing = failure { _ = try Preset(contentsOf: "\(scratch.path)/no.yaml") }
     #expect(missing?.code == .inputMissing)
-    let path = try scratch.write("a.yaml", "extends: b.yaml\n")
+    let path = try scratch.write("extends: b.yaml\n", to: "a.yaml")
     let base = failure { _ = try Preset(contentsOf: path) }
     #expect(base?.code == .inputMissing)
     #expect(base?.place == "\(path):1")
-    _ = try scratch.write("b.yaml", "run:\nextends: a.yaml\n")
+    _ = try scratch.write("run:\nextends: a.yaml\n", to: "b.yaml")
     let circle = failure { _ = try Preset(contentsOf: path) }
     #expect(circle?.code == .badPreset)
     #expect(circle?.place == "\(scratch.path)/b.yaml:2")
@@ -227,8 +228,8 @@ import Testing
   @Test("Settings survive a way through YAML")
   func roundTrip() throws {
     // JSON is YAML: what a section prints must read back as itself.
-    let scratch = try Scratch()
-    let path = try scratch.write("a.yaml", Preset().settings.json)
+    let scratch = try TemporaryFolder()
+    let path = try scratch.write(Preset().settings.json, to: "a.yaml")
     #expect(try Preset(contentsOf: path).settings == Preset().settings)
   }
 

@@ -19,18 +19,3 @@ enum Goldens {
     (value?.asArray ?? []).compactMap { $0.asInt.map { Int32($0) } }
   }
 }
-
-/// A folder that is gone after the test.
-struct TemporaryFolder: ~Copyable {
-  let path = NSTemporaryDirectory() + "vlsi-text-" + UUID().uuidString
-
-  init() throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  func write(_ text: String, to name: String) throws {
-    try text.write(toFile: path + "/" + name, atomically: true, encoding: .utf8)
-  }
-}

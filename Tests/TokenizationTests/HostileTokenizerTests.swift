@@ -1,5 +1,6 @@
 import Artifacts
 import Failures
+import TestSupport
 import Testing
 
 @testable import Tokenization

@@ -1,6 +1,7 @@
 import Failures
 import Artifacts
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Tokenization
