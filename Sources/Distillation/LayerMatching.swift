@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import Kernels
 
 /// Which teacher layer each student layer learns from at one step: Algorithm 1 of the paper
 /// (METHOD.md, step 2) and the ablations that it is compared with.

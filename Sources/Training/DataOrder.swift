@@ -1,4 +1,4 @@
-import Distillation
+import Kernels
 
 /// The order in which a training stage sees its samples: every epoch a new permutation that depends
 /// on the seed and the epoch alone, so that a run continues anywhere without replaying.

@@ -1,6 +1,7 @@
 import Artifacts
 import Distillation
 import Failures
+import Kernels
 import Qwen2VL
 import StageKit
 import Tensors
@@ -83,7 +84,8 @@ final class Interaction {
       let wanted = speaks ? Set(studentLayers) : []
       let output = model.forward(
         packed.batch, tape: tape, layers: wanted, rows: packed.rows,
-        visual: try visualEmbeddings(examples), checkpointing: settings.gradientCheckpointing)
+        visual: try visualEmbeddings(examples),
+        checkpointing: settings.training.gradientCheckpointing)
       let teacher = try softTargets(examples)
       var losses: [Tensor] = []
       if speaks {

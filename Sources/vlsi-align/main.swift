@@ -73,17 +73,17 @@ struct Align: StageCommand {
     let training = StageTraining(
       stage: stage, directory: output,
       state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
-      optimizers: [AdamW(interaction.parameters, settings.optimizer.adamW)],
-      settings: settings.optimizer, steps: settings.steps,
-      checkpointMinutes: settings.checkpointMinutes)
+      optimizers: [AdamW(interaction.parameters, settings.training.optimizer.adamW)],
+      settings: settings.training.optimizer, steps: settings.training.steps,
+      checkpointMinutes: settings.training.checkpointMinutes)
     var order = DataOrder(count: reader.indices.count, seed: stage.seed)
     try training.run(
       label: "align", save: { interaction.words }, restore: { interaction.words = $0 }
     ) { step in
       try interaction.step(
         MicroBatches(
-          step: step, order: &order, reader: reader, samples: settings.samplesPerBatch,
-          accumulation: settings.accumulation))
+          step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
+          accumulation: settings.training.accumulation))
     }
     try writer.writeFile(
       AdapterFiles.configuration,

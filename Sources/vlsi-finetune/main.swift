@@ -51,24 +51,25 @@ struct Finetune: StageCommand {
     var parts: Set<Qwen2VL.Part> = [.language, .head]
     if settings.trainEmbedding { parts.insert(.embedding) }
     if settings.trainVision { parts.insert(.vision) }
-    if settings.steps > 0 { backbone.model.train(parts) }
+    if settings.training.steps > 0 { backbone.model.train(parts) }
     let training = StageTraining(
       stage: stage, directory: output,
       state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
-      optimizers: [AdamW(backbone.model.parameters, settings.optimizer.adamW)],
-      settings: settings.optimizer, steps: settings.steps,
-      checkpointMinutes: settings.checkpointMinutes)
+      optimizers: [AdamW(backbone.model.parameters, settings.training.optimizer.adamW)],
+      settings: settings.training.optimizer, steps: settings.training.steps,
+      checkpointMinutes: settings.training.checkpointMinutes)
     var order = DataOrder(count: reader.indices.count, seed: stage.seed)
     try training.run(label: "finetune") { step in
       let batches = try MicroBatches(
-        step: step, order: &order, reader: reader, samples: settings.samplesPerBatch,
-        accumulation: settings.accumulation)
+        step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
+        accumulation: settings.training.accumulation)
       var loss = 0.0
       for examples in batches.examples {
         let packed = ExampleBatch(examples, model: backbone.model)
         let tape = Tape(recording: true)
         let result = backbone.model.forward(
-          packed.batch, tape: tape, rows: packed.rows, checkpointing: settings.gradientCheckpointing
+          packed.batch, tape: tape, rows: packed.rows,
+          checkpointing: settings.training.gradientCheckpointing
         )
         let crossEntropy = try tape.crossEntropy(
           result.last, backbone.model.head, labels: packed.labels,
@@ -80,7 +81,8 @@ struct Finetune: StageCommand {
     }
     let files = try backbone.model.save(to: output, base: backbone.checkpoint)
     for file in files { try writer.adoptFile(file) }
-    try stage.finish(writer, facts: ["base": .string(model), "steps": .int(settings.steps)])
+    try stage.finish(
+      writer, facts: ["base": .string(model), "steps": .int(settings.training.steps)])
   }
 }
 

@@ -1,36 +1,27 @@
-/// SplitMix64 (Steele, Lea and Flood, 2014): the one source of chance of the data set.
+import Kernels
+
+/// SplitMix64 with keys: the one source of chance of the data set.
 ///
 /// Every image has a generator of its own, keyed by seed, split and index, so that an image does
 /// not depend on how many were made before it, nor on threads. The ways to draw are written out
 /// here because the standard library's may change between versions, and the bytes must not.
 struct Generator {
-  private var state: UInt64
+  private var numbers: SplitMix64
 
   /// A stream for `keys`: each key is stirred in, so that neighbouring keys give unrelated streams.
   init(_ keys: UInt64...) {
     var mixed: UInt64 = 0x9E37_79B9_7F4A_7C15
-    for key in keys { mixed = Generator.stir(mixed ^ Generator.stir(key &+ mixed)) }
-    state = mixed
+    for key in keys { mixed = SplitMix64.stir(mixed ^ SplitMix64.stir(key &+ mixed)) }
+    numbers = SplitMix64(seed: mixed)
   }
 
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    return Generator.stir(state)
-  }
-
-  /// SplitMix64's output function, also a good 64-bit hash.
-  static func stir(_ value: UInt64) -> UInt64 {
-    var z = value
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
+  mutating func next() -> UInt64 { numbers.next() }
 
   /// A hash of `text` that does not change between runs (FNV-1a, then stirred).
   static func hash(_ text: String) -> UInt64 {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
-    return stir(hash)
+    return SplitMix64.stir(hash)
   }
 
   /// Uniform over 0 ..< `count`; `count` must be positive.
@@ -44,7 +35,7 @@ struct Generator {
   }
 
   /// Uniform over [0, 1).
-  mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+  mutating func unit() -> Double { numbers.uniform() }
 
   /// Uniform over [`low`, `high`).
   mutating func between(_ low: Double, _ high: Double) -> Double { low + (high - low) * unit() }

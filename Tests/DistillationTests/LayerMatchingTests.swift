@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import Kernels
 import Testing
 
 @testable import Distillation

@@ -4,6 +4,7 @@ import Distillation
 import Evaluation
 import Foundation
 import Imaging
+import Kernels
 import Tokenization
 
 @testable import Reporting

@@ -10,10 +10,10 @@ import Testing
   func defaults() throws {
     let scratch = try TemporaryFolder()
     let preset = try Preset(contentsOf: try scratch.write("align:\n  steps: 7\n", to: "a.yaml"))
-    #expect(preset.align.steps == 7)
+    #expect(preset.align.training.steps == 7)
     #expect(preset.align.loraRank == 64)
-    #expect(preset.align.optimizer.learningRate == 1e-4)
-    #expect(preset.finetune.steps == FinetuneSettings().steps)
+    #expect(preset.align.training.optimizer.learningRate == 1e-4)
+    #expect(preset.finetune.training.steps == FinetuneSettings().training.steps)
     #expect(preset.extract.teacherLayers == .every(first: 2, step: 4))
   }
 
@@ -57,8 +57,8 @@ import Testing
     #expect(preset.extract.teacherLayers == .every(first: 4, step: 8))
     #expect(preset.extract.studentLayers == .list([2, 6, 10]))
     #expect(preset.extract.storeVisual)
-    #expect(preset.align.optimizer.learningRate == 2e-3)
-    #expect(preset.align.optimizer.clipNorm == 1)
+    #expect(preset.align.training.optimizer.learningRate == 2e-3)
+    #expect(preset.align.training.optimizer.clipNorm == 1)
     #expect(preset.align.matching == .bottom3)
     #expect(preset.report.title == "a: #1")
   }
@@ -70,7 +70,7 @@ import Testing
     _ = try scratch.write("extends: base.yaml\nalign:\n  steps: 2\n", to: "middle.yaml")
     let path = try scratch.write("extends: middle.yaml\nalign:\n  lora_alpha: 3\n", to: "top.yaml")
     let preset = try Preset(contentsOf: path)
-    #expect(preset.align.steps == 2)
+    #expect(preset.align.training.steps == 2)
     #expect(preset.align.loraRank == 8)
     #expect(preset.align.loraAlpha == 3)
     #expect(preset.run.seed == 5)
@@ -245,10 +245,15 @@ import Testing
     let tiny = try Preset(contentsOf: "\(root)/pipeline/tiny.yaml")
     let alone = try Preset(contentsOf: "\(root)/pipeline/tiny-sft.yaml")
     let lastLayer = try Preset(contentsOf: "\(root)/pipeline/tiny-last-layer.yaml")
-    #expect(alone.finetune.steps == tiny.align.steps + tiny.finetune.steps)
-    #expect(tiny.finetune.optimizer.scheduleOffset == tiny.align.steps)
-    #expect(tiny.finetune.optimizer.scheduleSteps == tiny.align.steps + tiny.finetune.steps)
-    #expect(tiny.align.optimizer.scheduleSteps == tiny.align.steps + tiny.finetune.steps)
+    #expect(
+      alone.finetune.training.steps == tiny.align.training.steps + tiny.finetune.training.steps)
+    #expect(tiny.finetune.training.optimizer.scheduleOffset == tiny.align.training.steps)
+    #expect(
+      tiny.finetune.training.optimizer.scheduleSteps == tiny.align.training.steps
+        + tiny.finetune.training.steps)
+    #expect(
+      tiny.align.training.optimizer.scheduleSteps == tiny.align.training.steps
+        + tiny.finetune.training.steps)
     #expect(lastLayer.align.intermediateLoss == AlignSettings.IntermediateLoss.none)
     #expect(lastLayer.finetune.settings == tiny.finetune.settings)
   }

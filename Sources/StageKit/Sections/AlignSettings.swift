@@ -29,13 +29,7 @@ public struct AlignSettings: SettingsSection {
     case none
   }
 
-  /// Optimizer steps. 0 skips the stage's training: the adapter changes nothing.
-  public var steps = 5664
-  /// Samples in one forward pass.
-  public var samplesPerBatch = 32
-  /// Forward passes whose gradients make one step. The paper: 16, an effective batch of 512.
-  public var accumulation = 16
-  public var optimizer = OptimizerSettings()
+  public var training = TrainingSettings()
   public var loraRank = 64
   public var loraAlpha = 64.0
   public var matching = Matching.multinomial
@@ -48,19 +42,11 @@ public struct AlignSettings: SettingsSection {
   public var lastWeight = 1.0
   /// Lets the student's verb-FFNs learn too; frozen is the paper's way.
   public var trainVerbalizers = false
-  /// Keeps only the blocks' inputs for the gradient and computes the rest again: less memory, more
-  /// time.
-  public var gradientCheckpointing = true
-  /// Minutes between checkpoints of the training; 0 writes none.
-  public var checkpointMinutes = 10.0
 
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
-    try settings("steps", &steps, in: 0...Settings.unbounded)
-    try settings("samples_per_batch", &samplesPerBatch, in: 1...65536)
-    try settings("accumulation", &accumulation, in: 1...65536)
-    try optimizer.declare(settings)
+    try training.declare(settings)
     try settings("lora_rank", &loraRank, in: 1...65536)
     try settings("lora_alpha", &loraAlpha, in: 0...65536)
     try settings("matching", &matching)
@@ -72,7 +58,5 @@ public struct AlignSettings: SettingsSection {
     try settings("intermediate_weight", &intermediateWeight, in: 0...1e6)
     try settings("last_weight", &lastWeight, in: 0...1e6)
     try settings("train_verbalizers", &trainVerbalizers)
-    try settings("gradient_checkpointing", &gradientCheckpointing)
-    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
   }
 }

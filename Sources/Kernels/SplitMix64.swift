@@ -1,25 +1,35 @@
-import Foundation
+import Glibc
 
 /// A small seeded generator whose whole state is one word, so that an interrupted run continues
 /// with the very next number. (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
 /// Generators", OOPSLA 2014.)
+@frozen
 public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable, Codable {
   /// The whole state: store it to continue later.
   public var state: UInt64
 
+  @inlinable
   public init(seed: UInt64) {
     state = seed
   }
 
+  @inlinable
   public mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
+    return SplitMix64.stir(state)
+  }
+
+  /// The output function, by itself a good 64-bit hash.
+  @inlinable
+  public static func stir(_ value: UInt64) -> UInt64 {
+    var z = value
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
     z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
     return z ^ (z >> 31)
   }
 
   /// A number in [0, 1) with 53 random bits.
+  @inlinable
   public mutating func uniform() -> Double {
     Double(next() >> 11) * 0x1p-53
   }

@@ -1,0 +1,26 @@
+/// What the two stages that train a whole backbone have in common, align and finetune.
+public struct TrainingSettings: Sendable, Equatable {
+  /// Optimizer steps. 0 trains nothing: align's adapter changes nothing, finetune merges and saves.
+  public var steps = 5664
+  /// Samples in one forward pass.
+  public var samplesPerBatch = 32
+  /// Forward passes whose gradients make one step. The paper: 16, an effective batch of 512.
+  public var accumulation = 16
+  public var optimizer = OptimizerSettings()
+  /// Keeps only the blocks' inputs for the gradient and computes the rest again: less memory, more
+  /// time.
+  public var gradientCheckpointing = true
+  /// Minutes between checkpoints of the training; 0 writes none.
+  public var checkpointMinutes = 10.0
+
+  public init() {}
+
+  mutating func declare(_ settings: Settings) throws {
+    try settings("steps", &steps, in: 0...Settings.unbounded)
+    try settings("samples_per_batch", &samplesPerBatch, in: 1...65536)
+    try settings("accumulation", &accumulation, in: 1...65536)
+    try optimizer.declare(settings)
+    try settings("gradient_checkpointing", &gradientCheckpointing)
+    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
+  }
+}
