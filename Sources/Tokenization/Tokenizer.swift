@@ -129,11 +129,10 @@ public final class Tokenizer: Sendable {
       result.reserveCapacity(bytes.count / 3 + 4)
       raw.split(bytes) { piece, id in
         if let id { return result.append(id) }
-        if !normalizesNFC || Normalization.isInert(piece) {
+        guard normalizesNFC, let composed = Normalization.nfc(piece) else {
           return encodeNormalized(piece, normalized, &merger, &result)
         }
-        var composed = Normalization.nfc(String(decoding: piece, as: UTF8.self))
-        composed.withUTF8 { encodeNormalized($0, normalized, &merger, &result) }
+        composed.withUnsafeBufferPointer { encodeNormalized($0, normalized, &merger, &result) }
       }
     }
     idle.withLock { $0.append(merger) }

@@ -4,29 +4,6 @@ import Testing
 
 @testable import Artifacts
 
-/// Python as the environment gives it: VLSI_PYTHON, else `python3`.
-enum Python {
-  static let program: String = {
-    let named = ProcessInfo.processInfo.environment["VLSI_PYTHON"] ?? ""
-    return named.isEmpty ? "python3" : named
-  }()
-
-  static func run(_ script: String, _ arguments: [String] = []) -> (status: Int32, text: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [program, "-c", script] + arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    do { try process.run() } catch { return (127, "\(error)") }
-    let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-    process.waitUntilExit()
-    return (process.terminationStatus, text)
-  }
-
-  static let hasReader = run("import lmdb, zstandard, safetensors").status == 0
-}
-
 @Suite struct PythonTests {
   /// The five lines of docs/ARTIFACTS.md, as they stand there.
   static let reader = """
@@ -46,7 +23,7 @@ enum Python {
 
   @Test(
     .enabled(
-      if: Python.hasReader,
+      if: Python.has("lmdb", "zstandard", "safetensors"),
       "needs Python with lmdb, zstandard and safetensors: `make test` provides it as VLSI_PYTHON"))
   func `stock Python reads a record in five lines`() throws {
     let folder = try TemporaryFolder()
@@ -67,7 +44,7 @@ enum Python {
         """
     for index in [17, 24] {
       let shard = folder("a/shard-00001.lmdb")
-      let (status, text) = Python.run(script, [shard, String(index)])
+      let (status, text) = Python.run(["-c", script, shard, String(index)])
       #expect(status == 0, "\(text)")
       let lines = text.split(separator: "\n")
       try #require(lines.count == 4)

@@ -1,15 +1,9 @@
 """Makes Tests/Goldens/text: what the tokenizers library, transformers and Pillow say about small
 inputs, for the tests of Tokenization and Imaging.
 
-    python make_text_goldens.py                       the committed files
-    python make_text_goldens.py --real TIKTOKEN DIR   a tokenizer.json of the true vocabulary in
-        DIR from qwen.tiktoken (PyPI's dashscope, resources/), with lines.txt and ids.txt to
-        compare: VLSI_REAL_TOKENIZER=DIR swift test --filter realVocabulary
-
 Needs transformers, tokenizers, pillow (13 or later), numpy, jinja2.
 """
 
-import argparse
 import base64
 import io
 import json
@@ -22,17 +16,9 @@ import numpy
 from PIL import Image, ImageOps
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 from tokenizers import pre_tokenizers, trainers
+from true_tokenizer import CHAT_TEMPLATE, PATTERN, SPECIAL
 
 HERE = pathlib.Path(__file__).parent / "text"
-PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-SPECIAL = [
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|object_ref_start|>", "<|object_ref_end|>",
-    "<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>",
-    "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
-]
 
 # MARK: Text
 
@@ -141,22 +127,11 @@ def tokens():
 
 # MARK: Chat
 
-TEMPLATE = (
-    "{% set image_count = namespace(value=0) %}{% for message in messages %}"
-    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n"
-    "You are a helpful assistant.<|im_end|>\n{% endif %}<|im_start|>{{ message['role'] }}\n"
-    "{% if message['content'] is string %}{{ message['content'] }}<|im_end|>\n"
-    "{% else %}{% for content in message['content'] %}{% if content['type'] == 'image' %}"
-    "<|vision_start|><|image_pad|><|vision_end|>{% elif 'text' in content %}"
-    "{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-
 
 def chat():
     import jinja2
 
-    template = jinja2.Environment().from_string(TEMPLATE)
+    template = jinja2.Environment().from_string(CHAT_TEMPLATE)
     tokenizer = Tokenizer.from_file(str(HERE / "checkpoint" / "tokenizer.json"))
     text = lambda t: {"type": "text", "text": t}
     image = {"type": "image"}
@@ -371,53 +346,9 @@ def processing():
         json.dumps({"resize": resizes(), "process": cases, "sizes": sizes}) + "\n")
 
 
-# MARK: The true vocabulary
-
-def real(source, folder, lines):
-    ranks = {}
-    for entry in pathlib.Path(source).read_bytes().splitlines():
-        token, rank = entry.split()
-        ranks[base64.b64decode(token)] = int(rank)
-    alphabet = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
-    chars = {b: chr(b) for b in alphabet}
-    for b in range(256):
-        if b not in chars:
-            chars[b] = chr(256 + len(chars) - len(alphabet))
-    word = lambda token: "".join(chars[b] for b in token)
-    merges = []
-    for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
-        if len(token) == 1:
-            continue
-        parts = [bytes([b]) for b in token]
-        while len(parts) > 2:
-            best = min(range(len(parts) - 1),
-                       key=lambda i: ranks.get(parts[i] + parts[i + 1], rank))
-            parts[best:best + 2] = [parts[best] + parts[best + 1]]
-        merges.append((word(parts[0]), word(parts[1])))
-    vocab = {word(token): rank for token, rank in ranks.items()}
-    tokenizer = dress(Tokenizer(models.BPE(vocab=vocab, merges=merges)))
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    rng = random.Random(11)
-    texts = [line(rng) for _ in range(lines)]
-    with open(folder / "lines.txt", "w") as out, open(folder / "ids.txt", "w") as ids:
-        for text in texts:
-            out.write(json.dumps(text) + "\n")
-            ids.write(" ".join(map(str, tokenizer.encode(text).ids)) + "\n")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--real", nargs=2, metavar=("TIKTOKEN", "DIR"))
-    parser.add_argument("--lines", type=int, default=5000)
-    arguments = parser.parse_args()
-    if arguments.real:
-        real(*arguments.real, arguments.lines)
-    else:
-        HERE.mkdir(parents=True, exist_ok=True)
-        tokens()
-        chat()
-        images()
-        processing()
+    HERE.mkdir(parents=True, exist_ok=True)
+    tokens()
+    chat()
+    images()
+    processing()

@@ -40,3 +40,31 @@ public func failure(_ body: () throws -> Void) -> Failure? {
   Issue.record("nothing was thrown")
   return nil
 }
+
+/// Python as the environment gives it: VLSI_PYTHON, which `make test` sets, else `python3`.
+public enum Python {
+  private static let program: String = {
+    let named = ProcessInfo.processInfo.environment["VLSI_PYTHON"] ?? ""
+    return named.isEmpty ? "python3" : named
+  }()
+
+  /// Runs it and gives its status with all that it wrote.
+  public static func run(_ arguments: [String]) -> (status: Int32, text: String) {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = [program] + arguments
+    let pipe = Pipe()
+    process.standardOutput = pipe
+    process.standardError = pipe
+    do { try process.run() } catch { return (127, "\(error)") }
+    let text = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+    process.waitUntilExit()
+    return (process.terminationStatus, text)
+  }
+
+  /// Whether it has all of these modules.
+  public static func has(_ modules: String...) -> Bool {
+    let script = "import sys, importlib.util as u; sys.exit(None in map(u.find_spec, sys.argv[1:]))"
+    return run(["-c", script] + modules).status == 0
+  }
+}

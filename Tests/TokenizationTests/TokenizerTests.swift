@@ -120,38 +120,6 @@ import Testing
     #expect(small.unwritable(in: "a cb") == "c")
     #expect(small.unwritable(in: "a b") == nil)
   }
-
-  @Test("The true vocabulary, where VLSI_REAL_TOKENIZER names its folder: every line's ids equal")
-  func realVocabulary() throws {
-    guard let folder = ProcessInfo.processInfo.environment["VLSI_REAL_TOKENIZER"] else { return }
-    let start = ContinuousClock.now
-    let real = try Tokenizer(directory: folder)
-    print("loaded in \(ContinuousClock.now - start)")
-    let lines = try String(contentsOfFile: folder + "/lines.txt", encoding: .utf8)
-      .split(separator: "\n")
-    let expected = try String(contentsOfFile: folder + "/ids.txt", encoding: .utf8)
-      .split(separator: "\n", omittingEmptySubsequences: false)
-    let texts = try lines.map {
-      try #require(JSON(parsing: Array($0.utf8), place: "lines.txt").asString)
-    }
-    let begin = ContinuousClock.now
-    let all = texts.map { real.encode($0) }
-    let seconds = (ContinuousClock.now - begin) / .seconds(1)
-    let bytes = texts.reduce(0) { $0 + $1.utf8.count }
-    print(
-      "\(texts.count) lines, \(bytes) bytes in \(seconds) s, \(Double(bytes) / seconds / 1e6) MB/s")
-    var wrong = 0
-    for (index, ids) in all.enumerated() {
-      let reference = expected[index].split(separator: " ").compactMap { Int32($0) }
-      if ids != reference {
-        wrong += 1
-        if wrong < 12 {
-          print(texts[index].unicodeScalars.map { String($0.value, radix: 16) }, ids, reference)
-        }
-      }
-    }
-    #expect(wrong == 0)
-  }
 }
 
 extension String {
