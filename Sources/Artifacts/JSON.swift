@@ -120,6 +120,13 @@ extension JSON {
     out += close
   }
 
+  /// A text as a JSON string, quotation marks included.
+  public static func quoted(_ text: String) -> String {
+    var out = ""
+    quote(text, to: &out)
+    return out
+  }
+
   private static func quote(_ text: String, to out: inout String) {
     out += "\""
     for scalar in text.unicodeScalars {

@@ -1,3 +1,5 @@
+import Artifacts
+
 /// The files that say what is asked about the images.
 enum DataSetText {
   /// LLaVA's JSON: one entry an image, one line an entry, a turn for each question.
@@ -21,7 +23,7 @@ enum DataSetText {
       items.enumerated().flatMap { index, item in
         queries(index).map { query in
           let labels = item.scene.cells.enumerated().map { cell, content in
-            quoted(" " + query.label(content, cell: cell))
+            JSON.quoted(" " + query.label(content, cell: cell))
           }
           return entry(
             item, id: "\(item.id)-\(query.rawValue)",
@@ -49,29 +51,15 @@ enum DataSetText {
   private static func entry(
     _ item: Item, id: String, _ turns: [String], more: String = ""
   ) -> String {
-    "{\"id\": \(quoted(id)), \"image\": \(quoted(item.image)), "
+    "{\"id\": \(JSON.quoted(id)), \"image\": \(JSON.quoted(item.image)), "
       + "\"conversations\": [\(turns.joined(separator: ", "))]\(more)}"
   }
 
   private static func turn(_ speaker: String, _ text: String) -> String {
-    "{\"from\": \(quoted(speaker)), \"value\": \(quoted(text))}"
+    "{\"from\": \(JSON.quoted(speaker)), \"value\": \(JSON.quoted(text))}"
   }
 
   private static func list(_ entries: [String]) -> String {
     "[\n" + entries.joined(separator: ",\n") + "\n]\n"
-  }
-
-  /// A JSON string. The words are ASCII; only line ends need escaping.
-  static func quoted(_ text: String) -> String {
-    var result = "\""
-    for character in text {
-      switch character {
-      case "\n": result += "\\n"
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      default: result.append(character)
-      }
-    }
-    return result + "\""
   }
 }

@@ -1,3 +1,5 @@
+import Artifacts
+
 /// One value of a preset as plain data: what a section becomes in a manifest.
 public enum SettingValue: Sendable, Equatable {
   case null
@@ -20,31 +22,12 @@ public enum SettingValue: Sendable, Equatable {
     case .bool(let value): value ? "true" : "false"
     case .int(let value): String(value)
     case .number(let value): "\(value)"
-    case .string(let value): SettingValue.quoted(value)
+    case .string(let value): JSON.quoted(value)
     case .list(let values): "[" + values.map(\.json).joined(separator: ", ") + "]"
     case .object(let pairs):
       "{"
-        + pairs.map { "\(SettingValue.quoted($0.key)): \($0.value.json)" }
+        + pairs.map { "\(JSON.quoted($0.key)): \($0.value.json)" }
         .joined(separator: ", ") + "}"
     }
-  }
-
-  /// `text` as a JSON string, quotes included.
-  static func quoted(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\r": result += "\\r"
-      case "\t": result += "\\t"
-      case _ where scalar.value < 0x20:
-        let hex = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
   }
 }

@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Yams
 
@@ -265,7 +266,7 @@ public final class Settings {
   static func describe(_ node: Node) -> String {
     switch node {
     case .scalar(let scalar):
-      scalar.string.isEmpty ? "nothing" : SettingValue.quoted(String(scalar.string.prefix(60)))
+      scalar.string.isEmpty ? "nothing" : JSON.quoted(String(scalar.string.prefix(60)))
     case .sequence(let sequence): "a list of \(sequence.count)"
     case .mapping: "a mapping"
     case .alias: "an alias"
