@@ -56,3 +56,47 @@ public func adamW(
     }
   }
 }
+
+/// AdamW as the other form computes it, with both moments as eight-bit codes (Dettmers et al. 2022,
+/// see `DynamicCode`): a block's moments are widened, moved and coded again. Of the second moment
+/// the root is coded: that spans twice the decades of the moment itself, so that weights with small
+/// gradients keep their pace beside others, and it is what the step divides by.
+/// - second: the root of the second moment
+public func adamW(
+  _ values: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>,
+  first: BlockwiseNumbers, second: BlockwiseNumbers, _ step: AdamStep
+) {
+  let decay = 1 - step.learningRate * step.weightDecay
+  let rate = step.learningRate / step.correction1
+  let correction = 1 / step.correction2.squareRoot()
+  let size = DynamicCode.block
+  first.code.withTables { firstTables in
+    second.code.withTables { secondTables in
+      parallelFor(first.blocks, grain: 64) { range in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * size) { scratch in
+          guard let m = scratch.baseAddress else { return }
+          let v = m + size
+          for block in range {
+            let start = block * size
+            let count = min(size, first.count - start)
+            let (firstScale, secondScale) = (first.scales[block], second.scales[block])
+            let firstCodes = first.codes + start, secondCodes = second.codes + start
+            for i in 0..<count {
+              let g = gradient[start + i] * step.gradientScale
+              let before = firstTables.levels[Int(firstCodes[i])] * firstScale
+              let root = secondTables.levels[Int(secondCodes[i])] * secondScale
+              m[i] = step.beta1 * before + (1 - step.beta1) * g
+              v[i] = (step.beta2 * root * root + (1 - step.beta2) * g * g).squareRoot()
+            }
+            for i in 0..<count {
+              values[start + i] =
+                values[start + i] * decay - rate * m[i] / (v[i] * correction + step.epsilon)
+            }
+            first.scales[block] = first.code.encode(m, count, firstTables, to: firstCodes)
+            second.scales[block] = second.code.encode(v, count, secondTables, to: secondCodes)
+          }
+        }
+      }
+    }
+  }
+}

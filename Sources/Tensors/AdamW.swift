@@ -12,10 +12,11 @@ public final class AdamW {
     public var clipNorm: Float?
     /// Whether vectors (norms, biases) decay like matrices, as torch does unless told otherwise.
     public var decaysVectors: Bool
+    public var moments: MomentStorage
 
     public init(
       beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8, weightDecay: Float = 0.01,
-      clipNorm: Float? = nil, decaysVectors: Bool = true
+      clipNorm: Float? = nil, decaysVectors: Bool = true, moments: MomentStorage = .float32
     ) {
       self.beta1 = beta1
       self.beta2 = beta2
@@ -23,21 +24,32 @@ public final class AdamW {
       self.weightDecay = weightDecay
       self.clipNorm = clipNorm
       self.decaysVectors = decaysVectors
+      self.moments = moments
     }
+  }
+
+  /// How the moments lie in memory.
+  public enum MomentStorage: String, Sendable, Codable, CaseIterable {
+    /// Eight bytes a parameter.
+    case float32
+    /// Two bytes a parameter; those of at most 4,096 numbers stay float32, as in bitsandbytes.
+    case blockwise8
+
+    public static let smallest = 4096
   }
 
   public let settings: Settings
   public let parameters: [Parameter]
   /// Steps taken.
   public var steps = 0
-  /// The first and second moments, a pair for every parameter, in order.
-  public let moments: [(first: Buffer, second: Buffer)]
+  /// The moments of every parameter, in order.
+  public let moments: [Moments]
 
   /// An optimizer of the trainable ones among `parameters`.
   public init(_ parameters: [Parameter], _ settings: Settings) {
     self.settings = settings
     self.parameters = parameters.filter(\.trainable)
-    moments = self.parameters.map { (Buffer(zeros: $0.count), Buffer(zeros: $0.count)) }
+    moments = self.parameters.map { Moments(count: $0.count, settings.moments) }
   }
 
   /// The norm of all gradients together.
@@ -71,9 +83,14 @@ public final class AdamW {
       }
       let decays = settings.decaysVectors || parameter.shape.count > 1
       numbers.weightDecay = decays ? settings.weightDecay : 0
-      adamW(
-        values, gradient: gradient.pointer, first: moment.first.pointer,
-        second: moment.second.pointer, parameter.count, numbers)
+      switch moment {
+      case .float32(let first, let second):
+        adamW(
+          values, gradient: gradient.pointer, first: first.pointer, second: second.pointer,
+          parameter.count, numbers)
+      case .blockwise8(let first, let second):
+        adamW(values, gradient: gradient.pointer, first: first, second: second, numbers)
+      }
       parameter.clearGradient()
     }
     return norm

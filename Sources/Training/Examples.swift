@@ -22,6 +22,13 @@ public final class ExampleReader {
   public let indices: [Int]
   private let processor: ImageProcessor
   private let config: Qwen2VLConfig
+  private var sizes: [Int: Size] = [:]
+
+  /// How long a sample is.
+  public struct Size: Sendable, Equatable {
+    public var tokens: Int
+    public var supervisedPositions: Int
+  }
 
   /// Opens the samples in `directory` for the checkpoint in `model`. Throws 65 or 66 for a bad
   /// artifact, and 65 when the samples were prepared for another tokenizer or image processor.
@@ -38,28 +45,69 @@ public final class ExampleReader {
     }
   }
 
-  /// The example with the data set's index `index`. Throws 65 naming the record when its tensors do
-  /// not fit together or not with the model.
-  public func example(_ index: Int) throws -> Example {
-    let record = try artifact.record(index)
-    let place = "\(artifact.directory), record \(index)"
-    func tensor(_ name: String) throws -> RawTensor {
-      guard let found = record.tensors[name] else {
-        throw Failure(.badData, "tensor \(name) is missing", at: place)
-      }
-      return found
+  /// A sample's length without its pixels; read once and remembered. Throws 65 as `example` does.
+  public func size(_ index: Int) throws -> Size {
+    if let known = sizes[index] { return known }
+    let text = try text(try artifact.record(index), place: place(index))
+    return note(index, text)
+  }
+
+  private func note(_ index: Int, _ text: Text) -> Size {
+    let size = Size(tokens: text.ids.count, supervisedPositions: text.positions.count)
+    sizes[index] = size
+    return size
+  }
+
+  private func place(_ index: Int) -> String { "\(artifact.directory), record \(index)" }
+
+  private func tensor(_ name: String, of record: Record, _ place: String) throws -> RawTensor {
+    guard let found = record.tensors[name] else {
+      throw Failure(.badData, "tensor \(name) is missing", at: place)
     }
-    let ids = try tensor("input_ids").int32s()
-    let supervised = try tensor("supervised").bytes
+    return found
+  }
+
+  /// A record's tokens and what is to be predicted from them.
+  private typealias Text = (ids: [Int32], positions: [Int32], labels: [Int32])
+
+  private func text(_ record: Record, place: String) throws -> Text {
+    let ids = try tensor("input_ids", of: record, place).int32s()
+    let supervised = try tensor("supervised", of: record, place).bytes
     guard supervised.count == ids.count else {
       throw Failure(
         .badData, "tensor supervised has the wrong length", at: place,
         expected: "\(ids.count)", found: "\(supervised.count)")
     }
+    let explicit = try record.tensors["labels"]?.int32s()
+    if let explicit, explicit.count != ids.count {
+      throw Failure(
+        .badData, "tensor labels has the wrong length", at: place,
+        expected: "\(ids.count)", found: "\(explicit.count)")
+    }
+    var positions: [Int32] = [], labels: [Int32] = []
+    for row in 0..<ids.count {
+      if let label = explicit?[row], label >= 0 {
+        positions.append(Int32(row))
+        labels.append(label)
+      } else if row + 1 < ids.count, supervised[row + 1] != 0 {
+        positions.append(Int32(row))
+        labels.append(ids[row + 1])
+      }
+    }
+    return (ids, positions, labels)
+  }
+
+  /// The example with the data set's index `index`. Throws 65 naming the record when its tensors do
+  /// not fit together or not with the model.
+  public func example(_ index: Int) throws -> Example {
+    let record = try artifact.record(index)
+    let place = place(index)
+    let text = try text(record, place: place)
+    _ = note(index, text)
     let grids = try record.tensors["image_grid"]?.int32s() ?? []
     var images: [ModelImage] = []
     for number in 0..<grids.count / 3 {
-      let pixels = try tensor("pixels.\(number)")
+      let pixels = try tensor("pixels.\(number)", of: record, place)
       let patch = config.vision.patchSize
       let grid = (
         time: Int(grids[3 * number]), height: Int(grids[3 * number + 1]),
@@ -80,7 +128,7 @@ public final class ExampleReader {
             pixels: pixels.bytes, height: pixels.shape[0], width: pixels.shape[1])))
     }
     let segments = try record.tensors["segments"]?.int32s()
-    let sample = ModelSample(inputIDs: ids, segments: segments, images: images)
+    let sample = ModelSample(inputIDs: text.ids, segments: segments, images: images)
     let vision = config.vision
     if let problem = PackedBatch.problem(
       sample, imageToken: Int32(config.imageTokenID), mergeSize: vision.spatialMergeSize,
@@ -89,18 +137,7 @@ public final class ExampleReader {
     {
       throw Failure(.badData, problem, at: place)
     }
-    var positions: [Int32] = [], labels: [Int32] = []
-    let explicit = try record.tensors["labels"]?.int32s()
-    for row in 0..<ids.count {
-      if let label = explicit?[row], label >= 0 {
-        positions.append(Int32(row))
-        labels.append(label)
-      } else if row + 1 < ids.count, supervised[row + 1] != 0 {
-        positions.append(Int32(row))
-        labels.append(ids[row + 1])
-      }
-    }
-    return Example(index: index, sample: sample, positions: positions, labels: labels)
+    return Example(index: index, sample: sample, positions: text.positions, labels: text.labels)
   }
 }
 

@@ -24,15 +24,19 @@ public struct TrainingState {
     var tensors: [OutputTensor] = []
     for (number, optimizer) in optimizers.enumerated() {
       for (parameter, moment) in zip(optimizer.parameters, optimizer.moments) {
-        let parts: [(kind: String, values: () -> UnsafePointer<Float>)] = [
-          ("value", { parameter.floats }), ("first", { UnsafePointer(moment.first.pointer) }),
-          ("second", { UnsafePointer(moment.second.pointer) }),
-        ]
-        for (kind, values) in parts {
+        tensors.append(
+          OutputTensor(
+            name: "\(number).value.\(parameter.name)", type: .float32, shape: parameter.shape
+          ) { parameter.floats })
+        for part in moment.parts {
           tensors.append(
             OutputTensor(
-              name: "\(number).\(kind).\(parameter.name)", type: .float32,
-              shape: parameter.shape, values: values))
+              name: "\(number).\(part.name).\(parameter.name)", type: part.type,
+              shape: [part.count]
+            ) { write in
+              let size = part.count * part.type.size
+              try write(UnsafeRawBufferPointer(start: part.pointer, count: size))
+            })
         }
       }
     }
@@ -57,24 +61,32 @@ public struct TrainingState {
       optimizer.steps = counts[number]
       for (parameter, moment) in zip(optimizer.parameters, optimizer.moments) {
         guard let values = parameter.mutableValues else { continue }
-        for (kind, target) in [
-          ("value", values), ("first", moment.first.pointer), ("second", moment.second.pointer),
-        ] {
-          let name = "\(number).\(kind).\(parameter.name)"
-          guard let stored = file.tensors[name], stored.shape == parameter.shape,
-            stored.type == .float32
-          else {
-            throw Failure(
-              .badData, "tensor \(name) is missing or has another shape", at: path,
-              expected: "\(parameter.shape)", advice: "Delete the file to start over.")
-          }
-          withExtendedLifetime(stored.owner) {
-            widen(stored.pointer, stored.type, stored.count, to: target)
-          }
+        try restore(
+          "\(number).value.\(parameter.name)", .float32, parameter.shape, file, to: values)
+        for part in moment.parts {
+          try restore(
+            "\(number).\(part.name).\(parameter.name)", part.type, [part.count], file,
+            to: part.pointer)
         }
       }
     }
     return (step, metadata)
+  }
+
+  private func restore(
+    _ name: String, _ type: ElementType, _ shape: [Int], _ file: SafetensorsFile,
+    to target: UnsafeMutableRawPointer
+  ) throws {
+    guard let stored = file.tensors[name], stored.shape == shape, stored.type == type else {
+      throw Failure(
+        .badData, "tensor \(name) is missing or has another shape", at: path,
+        expected: "\(type.rawValue) \(shape)",
+        found: file.tensors[name].map { "\($0.type.rawValue) \($0.shape)" },
+        advice: "Delete the file to start over.")
+    }
+    withExtendedLifetime(stored.owner) {
+      target.copyMemory(from: stored.pointer, byteCount: stored.byteCount)
+    }
   }
 
   /// Removes the state of a finished training.

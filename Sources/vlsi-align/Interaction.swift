@@ -77,7 +77,8 @@ final class Interaction {
     var matches: [SettingValue] = []
     var entropy = [Double](repeating: 0, count: studentLayers.count)
     var largest = entropy
-    for examples in batches.examples {
+    for pass in batches.passes {
+      let examples = try batches.examples(pass)
       let packed = ExampleBatch(examples, model: model)
       let share = Float(packed.rows.count) / batches.supervisedPositions
       let tape = Tape(recording: true)
@@ -108,8 +109,8 @@ final class Interaction {
                   / Float(settings.intermediateWeight)))
             terms[i] += Double(table[i][j] * share) / Double(match.chosen.count)
           }
-          entropy[i] += match.entropy / Double(batches.examples.count)
-          largest[i] += match.maximumEntropy / Double(batches.examples.count)
+          entropy[i] += match.entropy / Double(batches.passes.count)
+          largest[i] += match.maximumEntropy / Double(batches.passes.count)
         }
         matches.append(
           .list(found.map { .list($0.chosen.map { .int(teacherLayers[$0]) }) }))

@@ -83,7 +83,8 @@ struct Align: StageCommand {
       try interaction.step(
         MicroBatches(
           step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
-          accumulation: settings.training.accumulation))
+          accumulation: settings.training.accumulation,
+          tokens: settings.training.tokensPerBatch))
     }
     try writer.writeFile(
       AdapterFiles.configuration,

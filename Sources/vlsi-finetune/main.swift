@@ -62,9 +62,11 @@ struct Finetune: StageCommand {
     try training.run(label: "finetune") { step in
       let batches = try MicroBatches(
         step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
-        accumulation: settings.training.accumulation)
+        accumulation: settings.training.accumulation,
+        tokens: settings.training.tokensPerBatch)
       var loss = 0.0
-      for examples in batches.examples {
+      for pass in batches.passes {
+        let examples = try batches.examples(pass)
         let packed = ExampleBatch(examples, model: backbone.model)
         let tape = Tape(recording: true)
         let result = backbone.model.forward(

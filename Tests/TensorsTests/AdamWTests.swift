@@ -74,6 +74,48 @@ import Testing
     }
   }
 
+  /// With eight-bit moments every weight stays near the float32 way: steps of a sign-like optimizer
+  /// are at most the learning rate each, and the codes change them by some percent.
+  @Test(arguments: [1e-4, 1e-1, 1e3] as [Float]) func eightBitMomentsFollow(size: Float) {
+    let shape = [70, 90]
+    var draw = Draw(5)
+    let start = draw.numbers(6300)
+    let scales = draw.numbers(6300).map { pow(10, $0) }
+    let optimizers = AdamW.MomentStorage.allCases.map { moments in
+      AdamW(
+        [Parameter("w", shape: shape, values: start, trainable: true)],
+        AdamW.Settings(weightDecay: 0, moments: moments))
+    }
+    for _ in 0..<50 {
+      let gradient = zip(draw.numbers(6300), scales).map { ($0 + 0.3) * $1 * size }
+      for optimizer in optimizers {
+        optimizer.parameters[0].gradientSum()?.update(from: gradient, count: gradient.count)
+        optimizer.step(learningRate: 1e-3)
+      }
+    }
+    let (exact, coded) = (optimizers[0].parameters[0].array, optimizers[1].parameters[0].array)
+    let moved = zip(exact, start).map { Double(abs($0 - $1)) }.reduce(0, +)
+    let apart = zip(exact, coded).map { Double(abs($0 - $1)) }.reduce(0, +)
+    #expect(moved / 6300 > 5e-3)
+    #expect(apart < 0.12 * moved, "\(apart / moved)")
+    // Nor was a single weight thrown off by a second moment that vanished.
+    #expect(zip(exact, coded).allSatisfy { abs($0 - $1) < 50 * 1e-3 })
+  }
+
+  private func weights(_ count: Int) -> Parameter {
+    Parameter("w", shape: [count], values: [Float](repeating: 0, count: count), trainable: true)
+  }
+
+  @Test func smallParametersKeepExactMoments() {
+    let (small, large) = (weights(4096), weights(4097))
+    let kinds = AdamW([small, large], AdamW.Settings(moments: .blockwise8)).moments.map {
+      if case .blockwise8 = $0 { true } else { false }
+    }
+    #expect(kinds == [false, true])
+    #expect(Moments.byteCount(4096, .blockwise8) == 8 * 4096)
+    #expect(Moments.byteCount(4097, .blockwise8) == 2 * (4097 + 4 * 17))
+  }
+
   @Test func leavesAloneWhatHasNoGradient() {
     let frozen = Parameter("frozen", shape: [3], values: [1, 2, 3])
     let idle = Parameter("idle", shape: [2], values: [4, 5], trainable: true)

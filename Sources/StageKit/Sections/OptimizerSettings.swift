@@ -18,6 +18,15 @@ public struct OptimizerSettings: Sendable, Equatable {
   public var weightDecay = 0.0
   /// Largest norm of the whole gradient; 0 does not clip.
   public var clipNorm = 1.0
+  public var moments = Moments.float32
+
+  /// How AdamW's two moments lie in memory.
+  public enum Moments: String, SettingWord {
+    /// Eight bytes a weight.
+    case float32
+    /// Two bytes a weight: eight-bit codes with a scale for every 256.
+    case blockwise8
+  }
 
   public init() {}
 
@@ -32,5 +41,6 @@ public struct OptimizerSettings: Sendable, Equatable {
     try settings("epsilon", &epsilon, in: 1e-30...1)
     try settings("weight_decay", &weightDecay, in: 0...10)
     try settings("clip_norm", &clipNorm, in: 0...Double(Settings.unbounded))
+    try settings("moments", &moments)
   }
 }

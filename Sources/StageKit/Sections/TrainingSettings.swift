@@ -4,6 +4,9 @@ public struct TrainingSettings: Sendable, Equatable {
   public var steps = 5664
   /// Samples in one forward pass.
   public var samplesPerBatch = 32
+  /// Most tokens of one forward pass: with more, its samples are split over several. A longer sample
+  /// is a pass of its own.
+  public var tokensPerBatch = 8192
   /// Forward passes whose gradients make one step. The paper: 16, an effective batch of 512.
   public var accumulation = 16
   public var optimizer = OptimizerSettings()
@@ -18,6 +21,7 @@ public struct TrainingSettings: Sendable, Equatable {
   mutating func declare(_ settings: Settings) throws {
     try settings("steps", &steps, in: 0...Settings.unbounded)
     try settings("samples_per_batch", &samplesPerBatch, in: 1...65536)
+    try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216)
     try settings("accumulation", &accumulation, in: 1...65536)
     try optimizer.declare(settings)
     try settings("gradient_checkpointing", &gradientCheckpointing)

@@ -9,7 +9,7 @@ extension OptimizerSettings {
     AdamW.Settings(
       beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon),
       weightDecay: Float(weightDecay), clipNorm: clipNorm > 0 ? Float(clipNorm) : nil,
-      decaysVectors: false)
+      decaysVectors: false, moments: moments == .blockwise8 ? .blockwise8 : .float32)
   }
 
   /// The learning rate over a stage of `steps` steps.
