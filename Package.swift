@@ -119,7 +119,8 @@ let package = Package(
         dependencies: [
           "Qwen2VL", "Distillation", "Training", "Artifacts", "Checkpoints", "Tensors", "Kernels",
         ]),
-      .testTarget(name: "DistillationTests", dependencies: ["Distillation", "Training"]),
+      .testTarget(
+        name: "DistillationTests", dependencies: ["Distillation", "Training", "TestSupport"]),
       .testTarget(name: "TrainingTests", dependencies: ["Training"]),
       .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "vlsi-synthesize"]),
       .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),

@@ -1,9 +1,12 @@
 import Failures
 import Kernels
+import Qwen2VL
 import Tensors
 
-/// The verb-FFN of one target layer: f(h) = D( silu(G x) ⊙ U x ), with G, U, D [d, d], no bias
-/// (METHOD.md, "Verb-FFN"). Followed by the backbone's language head it says what the layer knows.
+/// The verbalizer of one target layer: a small network f whose output, through the backbone's own
+/// language head, says what the layer knows. The paper's is the verb-FFN,
+/// f(h) = D( silu(G x) ⊙ U x ) with G, U, D [d, d] (METHOD.md, "Verb-FFN"); `VerbalizerForm` lists
+/// its variants.
 ///
 /// Two options of ours: x = RMS-normalised h, by a copy of the backbone's final norm (else x = h),
 /// and a residual, f(h) = x + D(…) with D starting at zero, so that an untrained verbalizer is the
@@ -11,91 +14,125 @@ import Tensors
 public final class Verbalizer {
   /// The layer k whose output it reads, counted from 1.
   public let layer: Int
-  /// G [d, d]
-  public let gate: Parameter
-  /// U [d, d]
-  public let up: Parameter
-  /// D [d, d]
-  public let down: Parameter
+  public let form: VerbalizerForm
+  /// The weights that learn, in the order of the form's.
+  public let parameters: [Parameter]
   /// The final norm's weight [d], never trained; nil when the input is taken as it is.
   public let norm: Parameter?
-  public let form: VerbalizerForm
+  private let byName: [String: Parameter]
 
-  /// The weights that learn: 3 d² numbers.
-  public var parameters: [Parameter] { [gate, up, down] }
-
+  /// - Parameters:
+  ///   - parameter: the weight of that name within the verbalizer and that shape.
   init(
-    layer: Int, gate: Parameter, up: Parameter, down: Parameter, norm: Parameter?,
-    form: VerbalizerForm
-  ) {
+    layer: Int, form: VerbalizerForm, norm: Parameter?,
+    parameter: (VerbalizerForm.Weight) throws -> Parameter
+  ) rethrows {
     self.layer = layer
-    self.gate = gate
-    self.up = up
-    self.down = down
-    self.norm = norm
     self.form = form
+    self.norm = norm
+    let named = try form.weights.map { ($0.name, try parameter($0)) }
+    parameters = named.map(\.1)
+    byName = Dictionary(named, uniquingKeysWith: { first, _ in first })
   }
 
-  /// An untrained verbalizer: G and U normal with deviation 1/√d, D zero behind a residual, else
-  /// like them. The numbers depend on `seed` and `layer` alone.
+  /// An untrained verbalizer. The numbers depend on `seed` and `layer` alone.
   /// - Parameter finalNorm: the weight of the backbone's final norm [d].
-  public convenience init(
-    layer: Int, width: Int, form: VerbalizerForm, finalNorm: [Float], seed: UInt64
-  ) {
+  public convenience init(layer: Int, form: VerbalizerForm, finalNorm: [Float], seed: UInt64) {
     var generator = SplitMix64(seed: seed &+ UInt64(layer) &* 0x9E6C_63D0_676A_9A99)
-    let deviation = 1 / Double(width).squareRoot()
-    func matrix(_ part: Part, zero: Bool) -> Parameter {
-      let values =
-        zero
-        ? [Float](repeating: 0, count: width * width)
-        : (0..<width * width).map { _ in Float(generator.normal() * deviation) }
-      return Parameter(Self.name(layer, part), shape: [width, width], values: values)
-    }
-    let gate = matrix(.gate, zero: false)
-    let up = matrix(.up, zero: false)
-    let down = matrix(.down, zero: form.residual)
     self.init(
-      layer: layer, gate: gate, up: up, down: down,
+      layer: layer, form: form,
       norm: form.inputNorm
-        ? Parameter(Self.name(layer, .norm), shape: [width], values: finalNorm) : nil,
-      form: form)
+        ? Parameter(
+          Self.name(layer, Self.normName), shape: [form.backbone.width], values: finalNorm) : nil
+    ) { weight in
+      let count = weight.shape.reduce(1, *)
+      let values: [Float]
+      switch weight.start {
+      case .zero: values = [Float](repeating: 0, count: count)
+      case .one: values = [Float](repeating: 1, count: count)
+      case .random:
+        let deviation = 1 / Double(weight.shape[1]).squareRoot()
+        values = (0..<count).map { _ in Float(generator.normal() * deviation) }
+      }
+      return Parameter(Self.name(layer, weight.name), shape: weight.shape, values: values)
+    }
   }
 
-  enum Part: String, CaseIterable {
-    case gate, up, down, norm
+  static let normName = "norm.weight"
+
+  static func name(_ layer: Int, _ part: String) -> String { "layers.\(layer).\(part)" }
+
+  /// The weight of that name within the verbalizer, which its own code asks for: a missing one is a
+  /// bug.
+  subscript(_ name: String) -> Parameter {
+    guard let parameter = byName[name] else { preconditionFailure("no weight \(name)") }
+    return parameter
   }
 
-  static func name(_ layer: Int, _ part: Part) -> String {
-    "layers.\(layer).\(part.rawValue).weight"
-  }
+  /// Lets the weights learn.
+  public func train() { parameters.forEach { $0.train() } }
+
+  // MARK: Forward
 
   /// f(h) [n, d] for the layer's hidden states [n, d].
-  public func forward(_ tape: Tape, _ hidden: Tensor) -> Tensor {
-    let x = norm.map { tape.rmsNorm(hidden, $0, epsilon: form.epsilon) } ?? hidden
-    let product = tape.gatedSiLU(tape.linear(x, gate), tape.linear(x, up))
-    let y = tape.linear(product, down)
+  /// - Parameter answers: the rows that belong to one answer each, in order and without gaps
+  ///   (see `answers`): within them a decoder block attends, the others do not look.
+  public func forward(_ tape: Tape, _ hidden: Tensor, answers: [Range<Int>]) -> Tensor {
+    let x = norm.map { tape.rmsNorm(hidden, $0, epsilon: form.backbone.epsilon) } ?? hidden
+    var y = x
+    for block in 1...form.depth {
+      let prefix = VerbalizerForm.prefix(block)
+      switch form.architecture {
+      case .verbFFN, .ffn: y = feedForward(tape, y, prefix)
+      case .mlp:
+        y = tape.linear(block == 1 ? y : tape.silu(y), self[prefix + "linear.weight"])
+        if block == form.depth, form.residual { y = tape.add(x, y) }
+      case .decoder: y = decoder(tape, y, prefix, answers)
+      }
+    }
+    return y
+  }
+
+  private func feedForward(_ tape: Tape, _ x: Tensor, _ prefix: String) -> Tensor {
+    let product = tape.gatedSiLU(
+      tape.linear(x, self[prefix + "gate.weight"]), tape.linear(x, self[prefix + "up.weight"]))
+    let y = tape.linear(product, self[prefix + "down.weight"])
     return form.residual ? tape.add(x, y) : y
   }
 
-  /// Lets G, U and D learn.
-  public func train() { parameters.forEach { $0.train() } }
-}
-
-/// What the verb-FFNs of one backbone have in common.
-public struct VerbalizerForm: Sendable, Equatable {
-  /// RMS-normalise the input with the backbone's final norm.
-  public var inputNorm: Bool
-  /// Add the input to the output.
-  public var residual: Bool
-  /// Of the norm.
-  public var epsilon: Float
-
-  public init(inputNorm: Bool = true, residual: Bool = true, epsilon: Float = 1e-6) {
-    self.inputNorm = inputNorm
-    self.residual = residual
-    self.epsilon = epsilon
+  /// Rotary positions count from each answer's start: attention sees only how far apart two are.
+  private func decoder(
+    _ tape: Tape, _ x: Tensor, _ prefix: String, _ answers: [Range<Int>]
+  ) -> Tensor {
+    let backbone = form.backbone
+    let heads = AttentionHeads(
+      heads: backbone.heads, keyValueHeads: backbone.keyValueHeads, size: backbone.headSize)
+    let block = DecoderBlock(heads: heads) { tape, x, name in
+      tape.rmsNorm(x, self[prefix + name + ".weight"], epsilon: backbone.epsilon)
+    } linear: { tape, x, name, bias in
+      tape.linear(
+        x, self[prefix + name + ".weight"], bias: bias ? self[prefix + name + ".bias"] : nil)
+    }
+    let (cosine, sine) = DecoderBlock.rotaryTables(
+      positions: [answers.flatMap { (0..<Int32($0.count)) }],
+      axes: [Int](repeating: 0, count: backbone.headSize / 2), theta: backbone.ropeTheta)
+    let layout = AttentionLayout(
+      samples: answers.map { [AttentionLayout.Block(rows: $0)] }, causal: true)
+    return block.forward(tape, x, cosine: cosine, sine: sine) { tape, q, k, v in
+      tape.attention(q, k, v, heads: heads, layout: layout)
+    }
   }
 
-  /// Numbers that learn in the verb-FFNs of `layers` layers of width `width`.
-  public static func parameterCount(width: Int, layers: Int) -> Int { 3 * width * width * layers }
+  /// The stretches of positions that follow each other without a gap: a sample's answers, since turns
+  /// of the user lie between them. Rows count from `start`.
+  public static func answers(_ positions: [Int32], from start: Int = 0) -> [Range<Int>] {
+    var found: [Range<Int>] = []
+    var first = 0
+    for row in 1..<max(1, positions.count) where positions[row] != positions[row - 1] + 1 {
+      found.append(start + first..<start + row)
+      first = row
+    }
+    if !positions.isEmpty { found.append(start + first..<start + positions.count) }
+    return found
+  }
 }

@@ -4,26 +4,26 @@ import Failures
 import Kernels
 import Tensors
 
-/// The trained verb-FFNs of one backbone: the artifact `verbalizers`, one file
-/// `verbalizers.safetensors` with `layers.K.gate.weight`, `.up.weight`, `.down.weight` [d, d] and,
-/// where the input is normalised, `.norm.weight` [d].
+/// The trained verbalizers of one backbone: the artifact `verbalizers`, one file
+/// `verbalizers.safetensors` with `layers.K.gate.weight`, `.up.weight`, `.down.weight` [d, d] (the
+/// weights of another architecture under their names in `VerbalizerForm`) and, where the input is
+/// normalised, `.norm.weight` [d].
 public final class VerbalizerSet {
   public static let fileName = "verbalizers.safetensors"
 
-  /// The backbone's width d.
-  public let width: Int
   public let form: VerbalizerForm
   /// By target layer, ascending.
   public let all: [Verbalizer]
 
+  /// The backbone's width d.
+  public var width: Int { form.backbone.width }
   /// The target layers, ascending.
   public var layers: [Int] { all.map(\.layer) }
 
   public subscript(_ layer: Int) -> Verbalizer? { all.first { $0.layer == layer } }
 
-  public init(_ all: [Verbalizer], width: Int, form: VerbalizerForm) {
+  public init(_ all: [Verbalizer], form: VerbalizerForm) {
     self.all = all.sorted { $0.layer < $1.layer }
-    self.width = width
     self.form = form
   }
 
@@ -33,10 +33,8 @@ public final class VerbalizerSet {
     layers: [Int], finalNorm: [Float], form: VerbalizerForm, seed: UInt64
   ) {
     self.init(
-      layers.map {
-        Verbalizer(
-          layer: $0, width: finalNorm.count, form: form, finalNorm: finalNorm, seed: seed)
-      }, width: finalNorm.count, form: form)
+      layers.map { Verbalizer(layer: $0, form: form, finalNorm: finalNorm, seed: seed) },
+      form: form)
   }
 
   // MARK: The file
@@ -51,62 +49,49 @@ public final class VerbalizerSet {
         }
       }
     }
-    try writeSafetensorsFile(
-      path, tensors,
-      metadata: [
-        "format": "verb-ffn", "width": String(width), "residual": String(form.residual),
-        "input_norm": String(form.inputNorm), "rms_norm_epsilon": String(form.epsilon),
-      ])
+    try writeSafetensorsFile(path, tensors, metadata: form.metadata)
   }
 
   /// Maps a file that `write` wrote; its weights are frozen and stay on disk until touched.
   /// - Throws: `Failure(.badData)` naming the tensor that is missing, has another shape or does not
   ///   belong there.
   public convenience init(_ file: SafetensorsFile) throws {
-    func fact<Value>(_ key: String, _ parse: (String) -> Value?) throws -> Value {
-      guard let text = file.metadata[key], let value = parse(text) else {
-        throw Failure(
-          .badData, "the metadata of the verbalizers lack \"\(key)\"", at: file.path,
-          found: file.metadata[key], advice: "Run vlsi-verbalize again")
-      }
-      return value
-    }
-    let width = try fact("width") { Int($0) }
-    let form = VerbalizerForm(
-      inputNorm: try fact("input_norm") { Bool($0) }, residual: try fact("residual") { Bool($0) },
-      epsilon: try fact("rms_norm_epsilon") { Float($0) })
-    func parameter(_ layer: Int, _ part: Verbalizer.Part) throws -> Parameter {
-      let shape = part == .norm ? [width] : [width, width]
-      let tensor = try file.tensor(Verbalizer.name(layer, part), shape: shape)
-      return Parameter(
-        tensor.name, shape: shape, mapped: tensor.pointer, type: tensor.type, owner: tensor.owner)
-    }
+    let form = try VerbalizerForm(file.metadata, place: file.path)
+    let norms =
+      form.inputNorm
+      ? [VerbalizerForm.Weight(name: Verbalizer.normName, shape: [form.backbone.width])] : []
+    let known = Set((form.weights + norms).map(\.name))
     let layers = Set(
       try file.names.map { name in
-        guard let layer = Self.layer(of: name, form) else {
+        guard let (layer, part) = Self.parts(of: name), known.contains(part) else {
           throw Failure(
-            .badData, "a tensor that no verbalizer has", at: "\(file.path), tensor \(name)",
-            expected: "layers.K.gate.weight, .up.weight, .down.weight")
+            .badData, "a tensor that no verbalizer of its kind has",
+            at: "\(file.path), tensor \(name)",
+            expected: form.weights.map { "layers.K.\($0.name)" }.joined(separator: ", "))
         }
         return layer
       })
+    func parameter(_ layer: Int, _ weight: VerbalizerForm.Weight) throws -> Parameter {
+      let tensor = try file.tensor(Verbalizer.name(layer, weight.name), shape: weight.shape)
+      return Parameter(
+        tensor.name, shape: weight.shape, mapped: tensor.pointer, type: tensor.type,
+        owner: tensor.owner)
+    }
     try self.init(
       layers.sorted().map { layer in
-        Verbalizer(
-          layer: layer, gate: try parameter(layer, .gate), up: try parameter(layer, .up),
-          down: try parameter(layer, .down),
-          norm: form.inputNorm ? try parameter(layer, .norm) : nil, form: form)
-      }, width: width, form: form)
+        try Verbalizer(
+          layer: layer, form: form, norm: norms.first.map { try parameter(layer, $0) }
+        ) { try parameter(layer, $0) }
+      }, form: form)
   }
 
-  /// The layer K of `layers.K.part.weight`, nil for any other name.
-  private static func layer(of name: String, _ form: VerbalizerForm) -> Int? {
-    let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 4, parts[0] == "layers", let layer = Int(parts[1]), layer > 0,
-      let part = Verbalizer.Part(rawValue: String(parts[2])), part != .norm || form.inputNorm,
-      Verbalizer.name(layer, part) == name
+  /// K and the rest of `layers.K.rest`, nil for any other name.
+  private static func parts(of name: String) -> (layer: Int, part: String)? {
+    let parts = name.split(separator: ".", maxSplits: 2, omittingEmptySubsequences: false)
+    guard parts.count == 3, parts[0] == "layers", let layer = Int(parts[1]), layer > 0,
+      Verbalizer.name(layer, String(parts[2])) == name
     else { return nil }
-    return layer
+    return (layer, String(parts[2]))
   }
 
   /// Opens the artifact in `directory`.
@@ -118,5 +103,65 @@ public final class VerbalizerSet {
 
   public convenience init(_ artifact: ArtifactReader) throws {
     try self.init(readSafetensorsFile(artifact.path(Self.fileName)))
+  }
+}
+
+// MARK: Metadata
+
+extension VerbalizerForm {
+  /// The form as the file's metadata: of the backbone's numbers, those that the architecture needs.
+  var metadata: [String: String] {
+    var metadata = [
+      "format": architecture.rawValue, "width": String(backbone.width),
+      "residual": String(residual), "input_norm": String(inputNorm),
+      "rms_norm_epsilon": String(backbone.epsilon),
+    ]
+    if depth > 1 { metadata["depth"] = String(depth) }
+    if architecture == .ffn || architecture == .decoder {
+      metadata["intermediate_size"] = String(backbone.intermediate)
+    }
+    if architecture == .decoder {
+      metadata["heads"] = String(backbone.heads)
+      metadata["key_value_heads"] = String(backbone.keyValueHeads)
+      metadata["rope_theta"] = String(backbone.ropeTheta)
+    }
+    return metadata
+  }
+
+  /// - Throws: `Failure(.badData)` naming the key that is missing or cannot be.
+  init(_ metadata: [String: String], place: String) throws {
+    func fact<Value>(_ key: String, _ parse: (String) -> Value?) throws -> Value {
+      guard let text = metadata[key], let value = parse(text) else {
+        throw Failure(
+          .badData, "the metadata of the verbalizers lack a sound \"\(key)\"", at: place,
+          found: metadata[key], advice: "Run vlsi-verbalize again")
+      }
+      return value
+    }
+    func size(_ key: String, most: Int = 1 << 24) throws -> Int {
+      try fact(key) { Int($0).flatMap { (1...most).contains($0) ? $0 : nil } }
+    }
+    let architecture = try fact("format") { Architecture(rawValue: $0) }
+    let isDecoder = architecture == .decoder
+    let backbone = Backbone(
+      width: try size("width"),
+      intermediate: isDecoder || architecture == .ffn ? try size("intermediate_size") : 1,
+      heads: isDecoder ? try size("heads") : 1,
+      keyValueHeads: isDecoder ? try size("key_value_heads") : 1,
+      ropeTheta: isDecoder ? try fact("rope_theta") { Double($0) } : 1,
+      epsilon: try fact("rms_norm_epsilon") { Float($0) })
+    guard backbone.width % (2 * backbone.heads) == 0 || !isDecoder,
+      backbone.heads % backbone.keyValueHeads == 0
+    else {
+      throw Failure(
+        .badData, "the attention of the verbalizers cannot be cut into heads", at: place,
+        expected: "an even width of a head, and heads in whole groups",
+        found: "width \(backbone.width), \(backbone.heads) heads, "
+          + "\(backbone.keyValueHeads) of keys and values")
+    }
+    self.init(
+      architecture: architecture, depth: metadata["depth"] == nil ? 1 : try size("depth", most: 64),
+      inputNorm: try fact("input_norm") { Bool($0) }, residual: try fact("residual") { Bool($0) },
+      backbone: backbone)
   }
 }

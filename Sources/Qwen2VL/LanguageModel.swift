@@ -1,5 +1,4 @@
 import Checkpoints
-import Glibc
 import Kernels
 import Tensors
 
@@ -22,21 +21,13 @@ struct LanguageModel {
   func block(
     _ tape: Tape, _ x: Tensor, _ layer: Int, cosine: Tensor, sine: Tensor, attend: Attend
   ) -> Tensor {
-    let name = "model.layers.\(layer)"
-    let normed = norm(tape, x, name + ".input_layernorm.weight")
-    let q = tape.rotary(
-      weights.linear(tape, normed, name + ".self_attn.q_proj", bias: true),
-      heads: config.text.heads, cosine: cosine, sine: sine)
-    let k = tape.rotary(
-      weights.linear(tape, normed, name + ".self_attn.k_proj", bias: true),
-      heads: config.text.keyValueHeads, cosine: cosine, sine: sine)
-    let v = weights.linear(tape, normed, name + ".self_attn.v_proj", bias: true)
-    let attended = attend(tape, layer, q, k, v)
-    let x = tape.add(x, weights.linear(tape, attended, name + ".self_attn.o_proj"))
-    let inner = norm(tape, x, name + ".post_attention_layernorm.weight")
-    let gate = weights.linear(tape, inner, name + ".mlp.gate_proj")
-    let up = weights.linear(tape, inner, name + ".mlp.up_proj")
-    return tape.add(x, weights.linear(tape, tape.gatedSiLU(gate, up), name + ".mlp.down_proj"))
+    let name = "model.layers.\(layer)."
+    let block = DecoderBlock(heads: heads) { tape, x, part in
+      norm(tape, x, name + part + ".weight")
+    } linear: { tape, x, part, bias in
+      weights.linear(tape, x, name + part, bias: bias)
+    }
+    return block.forward(tape, x, cosine: cosine, sine: sine) { attend($0, layer, $1, $2, $3) }
   }
 
   func norm(_ tape: Tape, _ x: Tensor, _ name: String) -> Tensor {
@@ -48,26 +39,12 @@ struct LanguageModel {
   func rotaryTables(
     _ positions: (time: [Int32], height: [Int32], width: [Int32])
   ) -> (cosine: Tensor, sine: Tensor) {
-    let half = heads.size / 2
-    let frequencies = (0..<half).map {
-      1 / powf(Float(config.text.ropeTheta), Float($0) / Float(half))
-    }
-    var axis: [Int] = []
+    var axes: [Int] = []
     for (index, size) in config.text.mropeSection.enumerated() {
-      axis += [Int](repeating: index, count: size)
+      axes += [Int](repeating: index, count: size)
     }
-    let count = positions.time.count
-    let cosine = Tensor([count, half]), sine = Tensor([count, half])
-    for i in 0..<count {
-      let place = (
-        Float(positions.time[i]), Float(positions.height[i]), Float(positions.width[i])
-      )
-      for j in 0..<half {
-        let position = axis[j] == 0 ? place.0 : axis[j] == 1 ? place.1 : place.2
-        cosine.values[i * half + j] = cosf(position * frequencies[j])
-        sine.values[i * half + j] = sinf(position * frequencies[j])
-      }
-    }
-    return (cosine, sine)
+    return DecoderBlock.rotaryTables(
+      positions: [positions.time, positions.height, positions.width], axes: axes,
+      theta: config.text.ropeTheta)
   }
 }

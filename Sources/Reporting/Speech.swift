@@ -201,7 +201,7 @@ private struct Speaker {
       var vectors = hidden
       if case .layer(let number) = layer {
         guard let verbalizer = verbalizers[number] else { return nil }
-        vectors = verbalizer.forward(tape, hidden)
+        vectors = verbalizer.forward(tape, hidden, answers: [0..<rows.count])
       }
       let said = head.read(vectors.values, positions: rows.count, .argmax).argmax
       return Speech.Voice(

@@ -12,6 +12,8 @@ public struct FeatureBatches {
     public let labels: [Int32]
     /// The hidden states of each target layer [n, d].
     public let hidden: [Int: Tensor]
+    /// The rows of each answer. One that a batch cuts in two counts as two.
+    public let answers: [Range<Int>]
   }
 
   /// Where the next batch starts: a place in the endless order, and a position of its sample.
@@ -58,6 +60,7 @@ public struct FeatureBatches {
   /// - Throws: `Failure(.badData)` for a damaged record, or when no sample has a supervised position.
   public mutating func next() throws -> Batch {
     var labels: [Int32] = []
+    var answers: [Range<Int>] = []
     let hidden = Dictionary(
       uniqueKeysWithValues: reader.layers.map { ($0, Tensor([tokensPerBatch, reader.width])) })
     var empty = 0
@@ -69,6 +72,7 @@ public struct FeatureBatches {
       for (layer, tensor) in hidden {
         features.copy(.layer(layer), rows: rows, to: tensor.values + labels.count * reader.width)
       }
+      answers += Verbalizer.answers(Array(features.positions[rows]), from: labels.count)
       labels += features.labels[rows]
       cursor.position = last
       if last == features.count {
@@ -82,7 +86,7 @@ public struct FeatureBatches {
           advice: "Does any conversation of the data set have an answer?")
       }
     }
-    return Batch(labels: labels, hidden: hidden)
+    return Batch(labels: labels, hidden: hidden, answers: answers)
   }
 
   private mutating func features(_ index: Int) throws -> Features {

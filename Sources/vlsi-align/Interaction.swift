@@ -90,13 +90,16 @@ final class Interaction {
       let teacher = try softTargets(examples)
       var losses: [Tensor] = []
       if speaks {
+        let answers = zip(examples, packed.stretches).flatMap {
+          Verbalizer.answers($0.positions, from: $1.lowerBound)
+        }
         let spoken = try zip(studentLayers, verbalizers.all).map { layer, verbalizer in
           guard let hidden = output.hidden[layer] else {
             throw Failure(
               .badData, "the student has no layer \(layer)",
               expected: "1 to \(model.config.text.layers)")
           }
-          return tape.speak(verbalizer.forward(tape, hidden), head)
+          return tape.speak(verbalizer.forward(tape, hidden, answers: answers), head)
         }
         let table = try divergenceTable(spoken, teacher.layers)
         let found = try matching.match(table, using: &generator)

@@ -68,10 +68,15 @@ struct Generate: StageCommand {
         expected: all.layers.map(String.init).joined(separator: ", "))
     }
     let tape = Tape(recording: false)
+    // The answer's states so far: a verbalizer that attends looks back at them.
+    var answer: [Float] = []
     return { output in
       // The session gives every layer that it was asked for.
       guard let hidden = output.hidden[number] else { return output.last }
-      return backbone.model.logits(verbalizer.forward(tape, hidden), tape: tape)
+      answer += hidden.array
+      let states = Tensor(answer, [answer.count / hidden.columns, hidden.columns])
+      let said = verbalizer.forward(tape, states, answers: [0..<states.rows])
+      return backbone.model.logits(tape.gatherRows(said, [states.rows - 1]), tape: tape)
     }
   }
 }

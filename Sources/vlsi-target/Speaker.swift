@@ -144,14 +144,16 @@ struct Speaker {
   private func speak(_ layer: TargetLayer, _ group: [Features]) throws -> SoftTarget {
     let count = group.reduce(0) { $0 + $1.count }
     let hidden = Tensor([count, features.width])
+    var answers: [Range<Int>] = []
     var row = 0
     for sample in group {
       sample.copy(layer, rows: 0..<sample.count, to: hidden.values + row * features.width)
+      answers += Verbalizer.answers(sample.positions, from: row)
       row += sample.count
     }
     var vectors = hidden
     if case .layer(let number) = layer, let verbalizer = verbalizers[number] {
-      vectors = verbalizer.forward(Tape(recording: false), hidden)
+      vectors = verbalizer.forward(Tape(recording: false), hidden, answers: answers)
     }
     return try withExtendedLifetime(vectors) {
       switch settings.form {

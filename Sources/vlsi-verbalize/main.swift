@@ -7,7 +7,7 @@ import StageKit
 import Tensors
 import Training
 
-/// Step 1, verbalization: the verb-FFN of every target layer learns to say, through the frozen
+/// Step 1, verbalization: the verbalizer of every target layer learns to say, through the frozen
 /// language head, what its layer knows about the next token.
 struct Verbalize: StageCommand {
   static let name = "vlsi-verbalize"
@@ -18,12 +18,44 @@ struct Verbalize: StageCommand {
   @Option(help: "The checkpoint that the features were extracted from.")
   var model: String
   @Option(help: "The features artifact.")
-  var features: String
+  var features: String?
   @Option(help: "The verbalizers artifact to write.")
-  var output: String
+  var output: String?
+  @Flag(
+    help: "Train nothing: print what every architecture costs. Needs the model's config.json alone."
+  )
+  var plan = false
+  @Option(
+    help: "With --plan: target layers, counted from 1, as 2,6,10 or 2:4 (default: the preset's).")
+  var layers: String?
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if plan {
+      if features != nil || output != nil {
+        throw ValidationError("--plan takes neither --features nor --output")
+      }
+    } else if features == nil || output == nil {
+      throw ValidationError("--features and --output are needed, or --plan")
+    } else if layers != nil {
+      throw ValidationError("--layers goes with --plan: the features have their own")
+    }
+  }
+
   func run(stage: Stage) throws {
+    if plan {
+      let text = try Qwen2VLConfig(directory: model).text
+      let selection =
+        try layers.map(LayerSelection.init(parsing:)) ?? stage.preset.extract.teacherLayers
+      return try Plan(
+        text, layers: selection.layers(of: text.layers, backbone: model),
+        settings: stage.preset.verbalize
+      ).show()
+    }
+    if let features, let output { try train(on: features, to: output, stage: stage) }
+  }
+
+  private func train(on features: String, to output: String, stage: Stage) throws {
     let settings = stage.preset.verbalize
     let checkpoint = try Checkpoint(directory: model)
     let text = checkpoint.config.text
@@ -41,15 +73,14 @@ struct Verbalize: StageCommand {
         at: output, kind: .verbalizers, settings: ["verbalize": settings.json], inputs: inputs)
     else { return }
 
+    let form = settings.form(of: VerbalizerForm.Backbone(text))
     try stage.plan(
-      memory: plannedBytes(reader, settings),
+      memory: form.trainingBytes(
+        layers: reader.layers.count, tokensPerBatch: settings.tokensPerBatch),
       advice: "Lower verbalize.tokens_per_batch, or extract fewer layers at a time")
     let norm = try checkpoint.tensor("model.norm.weight", shape: [text.hiddenSize]).raw().floats()
     let verbalizers = VerbalizerSet(
-      layers: reader.layers, finalNorm: norm,
-      form: VerbalizerForm(
-        inputNorm: settings.inputNorm, residual: settings.residual, epsilon: text.rmsNormEpsilon),
-      seed: stage.seed)
+      layers: reader.layers, finalNorm: norm, form: form, seed: stage.seed)
     verbalizers.all.forEach { $0.train() }
     let losses = try train(
       verbalizers, head: LanguageHead(checkpoint), on: reader, writer: writer, stage: stage)
@@ -66,14 +97,6 @@ struct Verbalize: StageCommand {
       ])
   }
 
-  /// Weights, gradients and two moments of every layer; a batch of all layers; one layer's forward
-  /// and backward pass; decoded samples.
-  private func plannedBytes(_ reader: FeatureReader, _ settings: VerbalizeSettings) -> Int {
-    let weights = VerbalizerForm.parameterCount(width: reader.width, layers: reader.layers.count)
-    let rows = settings.tokensPerBatch * (reader.layers.count + 14) * reader.width
-    return 16 * weights + 4 * rows + FeatureBatches.bytesKept + (64 << 20)
-  }
-
   /// Trains all layers in one pass over the features: they are independent of each other, but a
   /// record holds them all. Returns the loss of each layer, averaged over the last tenth of the
   /// steps.
@@ -83,7 +106,7 @@ struct Verbalize: StageCommand {
   ) throws -> [String: JSON] {
     let settings = stage.preset.verbalize
     let training = StageTraining(
-      stage: stage, directory: output,
+      stage: stage, directory: writer.directory,
       state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
       optimizers: verbalizers.all.map { AdamW($0.parameters, settings.optimizer.adamW) },
       settings: settings.optimizer, steps: settings.steps,
@@ -111,12 +134,12 @@ struct Verbalize: StageCommand {
       return try verbalizers.all.enumerated().map { number, verbalizer in
         guard let hidden = batch.hidden[verbalizer.layer] else { return [] }
         let tape = Tape(recording: true)
-        let layer = tape.speak(verbalizer.forward(tape, hidden), head)
+        let layer = tape.speak(verbalizer.forward(tape, hidden, answers: batch.answers), head)
         let loss = try tape.crossEntropy(layer, labels: batch.labels)
         guard loss.scalar.isFinite else {
           throw Failure(
             .badData, "the loss of layer \(verbalizer.layer) is not finite at step \(step)",
-            at: features, found: "\(loss.scalar)",
+            at: reader.artifact.directory, found: "\(loss.scalar)",
             advice: "Lower verbalize.learning_rate, or look for bad features with vlsi-dump --stats"
           )
         }

@@ -54,6 +54,13 @@ import Training
         let mirrored = batch.labels.flatMap { label -> [Float] in [-Float(label), 1] }
         #expect(batch.hidden[2]?.array == expected)
         #expect(batch.hidden[6]?.array == mirrored)
+        // An answer here is a sample: a hundred labels each.
+        #expect(batch.answers.flatMap { Array($0) } == Array(0..<29))
+        for rows in batch.answers {
+          #expect(Set(batch.labels[rows].map { $0 / 100 }).count == 1)
+          #expect(
+            zip(batch.labels[rows], batch.labels[rows].dropFirst()).allSatisfy { $0 + 1 == $1 })
+        }
         seen += batch.labels
       }
       let all = counts.enumerated().flatMap { i, s in (0..<s).map { Int32(i * 100 + $0) } }

@@ -6,38 +6,81 @@ import Testing
 @testable import Distillation
 
 @Suite struct LayerMatchingTests {
-  /// Algorithm 1 written down once more, line by line as METHOD.md states it, in other words than
-  /// the library's.
-  static func algorithmOne(
-    _ kl: [[Float]], using generator: inout SplitMix64
-  ) -> (matches: [Int], distributions: [[Double]]) {
+  /// METHOD.md's pseudo-code and the sentences of its ablation written down once more, line by line
+  /// and in other words than the library's: the layers of each student layer, and the distribution
+  /// that a layer was sampled from.
+  static func transcription(
+    _ kl: [[Float]], _ matching: LayerMatching, using generator: inout SplitMix64
+  ) -> (matches: [[Int]], distributions: [[Double]]) {
     let ts = kl.count
     let tl = kl[0].count
     var first = 0
-    var matches: [Int] = []
+    var matches: [[Int]] = []
     var distributions: [[Double]] = []
     for i in 0..<ts {
-      let range = Array(first...(tl - ts + i))
+      // for i in 0 ..< t_s: range = first ... (t_l - t_s + i)
+      let range = Array(
+        (matching.orderPreservation ? first : 0)...(matching.searchRange ? tl - ts + i : tl - 1))
+      // k = [KL(i, j) for j in range]
       let k = range.map { Double(kl[i][$0]) }
-      let temperature = 2 / ((k.max() ?? 0) - (k.min() ?? 0) + 1e-6)
-      let e = k.map { exp(-$0 / temperature) }
-      let p = e.map { $0 / e.reduce(0, +) }
-      let u = generator.uniform()
-      var j = tl - ts + i
-      var sum = 0.0
-      for (a, b) in zip(range, p) {
-        sum += b
-        if u < sum {
-          j = a
-          break
+      var js: [Int] = []
+      switch matching.strategy {
+      case .multinomial:
+        // T = 2 / (max(k) - min(k) + 1e-6); j = sample from softmax(-k / T) over range
+        let temperature =
+          matching.adaptiveTemperature ? 2 / ((k.max() ?? 0) - (k.min() ?? 0) + 1e-6) : 1
+        let e = k.map { exp(-$0 / temperature) }
+        let p = e.map { $0 / e.reduce(0, +) }
+        let u = generator.uniform()
+        var j = range.last ?? 0
+        var sum = 0.0
+        for (a, b) in zip(range, p) {
+          sum += b
+          if u < sum {
+            j = a
+            break
+          }
+        }
+        js = [j]
+        distributions.append(p)
+      case .random:
+        // random index
+        js = [range[Int(generator.uniform() * Double(range.count))]]
+      case .uniform:
+        // uniform index (j = i · floor(t_l/t_s))
+        js = [i * Int((Double(tl) / Double(ts)).rounded(.down))]
+      case .bottom1:
+        // bottom-1 (smallest KL)
+        var best = 0
+        for a in k.indices where k[a] < k[best] { best = a }
+        js = [range[best]]
+      case .bottom3:
+        // bottom-3 (mean of the three smallest)
+        var left = Array(zip(range, k))
+        for _ in 0..<min(3, left.count) {
+          let smallest = left.map(\.1).min()
+          if let a = left.firstIndex(where: { $0.1 == smallest }) {
+            js.append(left.remove(at: a).0)
+          }
         }
       }
-      matches.append(j)
-      distributions.append(p)
-      first = j + 1
+      matches.append(js)
+      // first = j + 1, behind the deepest where there are three
+      first = (js.max() ?? 0) + 1
     }
     return (matches, distributions)
   }
+
+  /// Every strategy with every combination of the three options that can be matched.
+  static let combinations: [LayerMatching] = LayerMatching.Strategy.allCases.flatMap { strategy in
+    [(true, true), (true, false), (false, false), (false, true)].flatMap { range, order in
+      [true, false].map { adaptive in
+        LayerMatching(
+          strategy: strategy, searchRange: range, orderPreservation: order,
+          adaptiveTemperature: adaptive)
+      }
+    }
+  }.filter { $0.searchRange || !$0.orderPreservation || $0.strategy == .uniform }
 
   static func randomTable(_ generator: inout SplitMix64) -> [[Float]] {
     let ts = 1 + generator.below(8)
@@ -46,16 +89,22 @@ import Testing
     return (0..<ts).map { _ in (0..<tl).map { _ in Float(generator.uniform() * scale) } }
   }
 
-  @Test("The library's matches are those of Algorithm 1 transcribed, draw by draw")
-  func equalsTranscription() throws {
+  @Test(
+    "The library's matches are those of the pseudo-code transcribed, draw by draw",
+    arguments: combinations)
+  func equalsTranscription(matching: LayerMatching) throws {
     var tables = SplitMix64(seed: 1)
-    for round in 0..<2_000 {
+    for round in 0..<400 {
       let table = Self.randomTable(&tables)
       var one = SplitMix64(seed: UInt64(round))
       var two = one
-      let matches = try LayerMatching().match(table, using: &one)
-      let expected = Self.algorithmOne(table, using: &two)
-      #expect(matches.map(\.chosen) == expected.matches.map { [$0] })
+      let matches = try matching.match(table, using: &one)
+      let isUniform = matching.strategy == .uniform
+      var literal = matching
+      // The uniform index knows no range: order is nothing that the transcription could start from.
+      if isUniform { literal.orderPreservation = false }
+      let expected = Self.transcription(table, literal, using: &two)
+      #expect(matches.map(\.chosen) == expected.matches)
       #expect(one == two)
       for (match, p) in zip(matches, expected.distributions) {
         #expect(zip(match.probabilities, p).allSatisfy { abs($0 - $1) < 1e-12 })
@@ -179,7 +228,9 @@ import Testing
     }
     #expect(code(LayerMatching(), [[1], [1]]) == .badPreset)
     #expect(code(LayerMatching(), []) == .badPreset)
-    #expect(code(LayerMatching(searchRange: false), [[1, 2]]) == .badPreset)
+    for strategy in [LayerMatching.Strategy.multinomial, .random, .bottom1, .bottom3] {
+      #expect(code(LayerMatching(strategy: strategy, searchRange: false), [[1, 2]]) == .badPreset)
+    }
     #expect(code(LayerMatching(), [[1, .nan]]) == .badData)
     #expect(code(LayerMatching(), [[1, .infinity]]) == .badData)
     #expect(code(LayerMatching(), [[1, 2, 3], [1, 2]]) == .badData)

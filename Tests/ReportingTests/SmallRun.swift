@@ -190,7 +190,11 @@ struct SmallRun {
     try artifact("verbalizers/\(role)", .verbalizers) { writer in
       try VerbalizerSet(
         layers: layers, finalNorm: [Float](repeating: 1, count: SmallRun.width),
-        form: VerbalizerForm(inputNorm: false), seed: 0
+        form: VerbalizerForm(
+          inputNorm: false,
+          backbone: VerbalizerForm.Backbone(
+            width: SmallRun.width, intermediate: 1, heads: 1, keyValueHeads: 1, ropeTheta: 1,
+            epsilon: 1e-6)), seed: 0
       ).write(to: writer.path(VerbalizerSet.fileName))
       try writer.adoptFile(VerbalizerSet.fileName)
     }

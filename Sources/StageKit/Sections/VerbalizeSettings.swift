@@ -1,17 +1,31 @@
-/// Step 1: the verb-FFN of every target layer (METHOD.md, "Step 1, verbalization").
+/// Step 1: the verbalizer of every target layer (METHOD.md, "Step 1, verbalization").
 public struct VerbalizeSettings: SettingsSection {
   public static let name = "verbalize"
+
+  /// What a verbalizer is made of.
+  public enum Architecture: String, SettingWord {
+    /// The paper's: a gated FFN without expansion.
+    case verbFFN = "verb-ffn"
+    /// The backbone's FFN.
+    case ffn
+    /// A square matrix.
+    case mlp
+    /// The backbone's decoder block.
+    case decoder
+  }
 
   /// Optimizer steps of each layer.
   public var steps = 2000
   /// Supervised positions in one batch.
   public var tokensPerBatch = 4096
   public var optimizer = OptimizerSettings()
-  /// The verb-FFN reads the hidden state normalised by the backbone's final norm.
+  public var architecture = Architecture.verbFFN
+  /// Blocks behind one another; the paper tries 1 and 2.
+  public var depth = 1
+  /// The verbalizer reads the hidden state normalised by the backbone's final norm.
   public var inputNorm = true
-  /// The verb-FFN is added to its input and starts at zero: untrained it is the logit lens.
+  /// The verbalizer is added to its input and starts at zero: untrained it is the logit lens.
   public var residual = true
-
   /// Minutes between checkpoints of the training; 0 writes none.
   public var checkpointMinutes = 10.0
 
@@ -21,6 +35,8 @@ public struct VerbalizeSettings: SettingsSection {
     try settings("steps", &steps, in: 0...Settings.unbounded)
     try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216)
     try optimizer.declare(settings)
+    try settings("architecture", &architecture)
+    try settings("depth", &depth, in: 1...8)
     try settings("input_norm", &inputNorm)
     try settings("residual", &residual)
     try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)

@@ -21,8 +21,8 @@ extension Stage {
   }
 }
 
-/// What the machine has.
-enum MemoryPlan {
+/// What the machine has, and how bytes are written.
+public enum MemoryPlan {
   /// Bytes that a program may still take: the system's estimate, or less in a container. Nil where
   /// the system does not tell.
   static func available() -> Int? {
@@ -39,7 +39,7 @@ enum MemoryPlan {
   }
 
   /// 780 MB, 4.3 GB.
-  static func text(_ bytes: Int) -> String {
+  public static func text(_ bytes: Int) -> String {
     let megabytes = Double(bytes) / 1e6
     if megabytes < 1000 { return "\(max(1, Int(megabytes.rounded()))) MB" }
     return "\((megabytes / 100).rounded() / 10) GB"

@@ -1,0 +1,91 @@
+import Checkpoints
+import Distillation
+import Foundation
+import StageKit
+import Training
+
+/// What every architecture of a verbalizer costs on a backbone: the paper's table of variants.
+struct Plan {
+  private let backbone: VerbalizerForm.Backbone
+  private let layers: [Int]
+  private let settings: VerbalizeSettings
+
+  init(_ text: Qwen2VLConfig.Text, layers: [Int], settings: VerbalizeSettings) {
+    backbone = VerbalizerForm.Backbone(text)
+    self.layers = layers
+    self.settings = settings
+  }
+
+  /// Prints the table, the preset's own choice marked, largest first.
+  func show() {
+    let chosen = settings.form(of: backbone)
+    print(
+      "\(layers.count) target layers: \(layers.map(String.init).joined(separator: ", "))\n"
+        + "d \(backbone.width), FFN \(backbone.intermediate), \(backbone.heads) heads, "
+        + "\(backbone.keyValueHeads) of keys and values\n")
+    print("  variant             parameters            memory to train")
+    for architecture in [VerbalizerForm.Architecture.decoder, .ffn, .verbFFN, .mlp] {
+      for depth in [2, 1] {
+        row(VerbalizerForm(architecture: architecture, depth: depth, backbone: backbone), chosen)
+      }
+    }
+    if chosen.depth > 2 { row(chosen, chosen) }
+  }
+
+  private func row(_ form: VerbalizerForm, _ chosen: VerbalizerForm) {
+    let count = form.parameterCount(layers: layers.count)
+    let bytes = form.trainingBytes(
+      layers: layers.count, tokensPerBatch: settings.tokensPerBatch)
+    let isChosen = form.architecture == chosen.architecture && form.depth == chosen.depth
+    let name = form.architecture.rawValue + (form.depth > 1 ? " × \(form.depth)" : "")
+    print(
+      (isChosen ? "* " : "  ") + name.padding(toLength: 14, withPad: " ", startingAt: 0)
+        + Self.leading(Self.grouped(count), 15) + Self.leading(Self.short(count), 10)
+        + Self.leading(MemoryPlan.text(bytes), 12))
+  }
+
+  /// 3.26 B, 269.7 M, 36.9 K
+  static func short(_ count: Int) -> String {
+    let number = Double(count)
+    if number >= 1e9 { return String(format: "%.2f B", number / 1e9) }
+    if number >= 1e6 { return String(format: "%.1f M", number / 1e6) }
+    return String(format: "%.1f K", number / 1e3)
+  }
+
+  /// 269,746,176
+  private static func grouped(_ count: Int) -> String {
+    let digits = Array(String(count))
+    return digits.indices.reduce("") { text, i in
+      text + (i > 0 && (digits.count - i) % 3 == 0 ? "," : "") + String(digits[i])
+    }
+  }
+
+  private static func leading(_ text: String, _ width: Int) -> String {
+    String(repeating: " ", count: max(0, width - text.count)) + text
+  }
+}
+
+extension VerbalizeSettings {
+  /// The verbalizers that the preset asks for.
+  func form(of backbone: VerbalizerForm.Backbone) -> VerbalizerForm {
+    let architecture: VerbalizerForm.Architecture =
+      switch self.architecture {
+      case .verbFFN: .verbFFN
+      case .ffn: .ffn
+      case .mlp: .mlp
+      case .decoder: .decoder
+      }
+    return VerbalizerForm(
+      architecture: architecture, depth: depth, inputNorm: inputNorm, residual: residual,
+      backbone: backbone)
+  }
+}
+
+extension VerbalizerForm {
+  /// The memory that training takes: weights, gradients and two moments of every layer; a batch of
+  /// all layers; one layer's forward and backward pass; decoded samples.
+  func trainingBytes(layers: Int, tokensPerBatch: Int) -> Int {
+    let batch = tokensPerBatch * (layers * backbone.width + numbersPerPosition)
+    return 16 * parameterCount(layers: layers) + 4 * batch + FeatureBatches.bytesKept + (64 << 20)
+  }
+}
