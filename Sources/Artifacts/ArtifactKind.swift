@@ -13,6 +13,7 @@ public enum ArtifactKind: String, Sendable, CaseIterable, Codable {
       case (.features, "visual"): ["merged visual token", "width"]
       case (.features, "hidden"): ["supervised position", "width"]
       case (.targets, "projected"): ["supervised position", "width of the student"]
+      case (.targets, "vector"): ["supervised position", "width of the teacher"]
       case (.targets, "indices"), (.targets, "probabilities"):
         ["supervised position", "rank from the most probable"]
       case (.features, _), (.targets, _): ["supervised position"]

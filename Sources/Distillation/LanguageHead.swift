@@ -119,6 +119,8 @@ public struct LanguageHead: @unchecked Sendable {
     public var projected: Buffer
     /// H(p) in nats [n]
     public var entropy: [Float]
+    /// Of the teacher's logits [n]
+    public var logSumExp: [Float]
   }
 
   /// The exact targets of METHOD.md: this head speaks for the teacher's `vectors`
@@ -140,7 +142,8 @@ public struct LanguageHead: @unchecked Sendable {
     withExtendedLifetime((owner, student.owner)) {}
     return Projection(
       projected: result.average ?? Buffer(zeros: 0),
-      entropy: (0..<positions).map(result.entropy))
+      entropy: (0..<positions).map(result.entropy),
+      logSumExp: (0..<positions).map(result.logSumExp))
   }
 
   /// A distribution by its k largest probabilities and the mass of the rest [n positions].

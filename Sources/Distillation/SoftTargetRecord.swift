@@ -11,22 +11,24 @@ public struct SoftTargetRecord: Sendable, Equatable {
   /// The token predicted [s].
   public var labels: [Int32]
   public var layers: [TargetLayer: SoftTarget]
+  /// The vectors themselves, in the form `vectors`.
+  public var vectors: [TargetLayer: TeacherVectors]
 
   public init(
-    index: Int, positions: [Int32], labels: [Int32], layers: [TargetLayer: SoftTarget]
+    index: Int, positions: [Int32], labels: [Int32], layers: [TargetLayer: SoftTarget],
+    vectors: [TargetLayer: TeacherVectors] = [:]
   ) {
     self.index = index
     self.positions = positions
     self.labels = labels
     self.layers = layers
+    self.vectors = vectors
   }
-
-  // MARK: Writing
 
   /// The stored form.
   /// - Parameters:
   ///   - width: the student's width d, the second axis of `projected.K`.
-  ///   - precision: of `projected.K`, float16 or bfloat16.
+  ///   - precision: of `projected.K` and `vector.K`, float16 or bfloat16.
   public func record(width: Int, precision: ElementType) -> Record {
     let s = positions.count
     var tensors = [
@@ -46,36 +48,60 @@ public struct SoftTargetRecord: Sendable, Equatable {
         tensors["tail.\(layer)"] = RawTensor(float32: largest.tail, shape: [s])
       }
     }
+    for (layer, said) in vectors {
+      tensors["vector.\(layer)"] = RawTensor(said.values, as: precision, shape: [s, said.width])
+      tensors["logsumexp.\(layer)"] = RawTensor(float32: said.logSumExp, shape: [s])
+    }
     return Record(index: index, tensors: tensors)
   }
+}
 
-  // MARK: Reading
+/// A record of the `targets` artifact, decoded layer by layer as asked for: of the teacher's vectors
+/// a step needs those of few layers.
+public struct StoredTargets: Sendable {
+  public let index: Int
+  /// The position that predicts [s].
+  public let positions: [Int32]
+  /// The token predicted [s].
+  public let labels: [Int32]
+  private let fields: Fields
+  private let width: Int
 
-  /// Reads the layers asked for.
+  /// - Parameter width: the student's width d.
   /// - Throws: `Failure(.badData)` naming the tensor that is missing or does not fit.
-  public init(_ record: Record, layers wanted: [TargetLayer], width: Int, place: String) throws {
-    let fields = Fields(record: record, place: place)
-    let labels = try fields.integers("labels", [nil]).values
-    let s = labels.count
+  public init(_ record: Record, width: Int, place: String) throws {
+    fields = Fields(record: record, place: place)
+    self.width = width
     index = record.index
-    self.labels = labels
-    positions = try fields.integers("positions", [s]).values
-    layers = [:]
-    for layer in wanted {
-      let entropy = try fields.floats("entropy.\(layer)", [s]).values
-      if record.tensors["projected.\(layer)"] != nil {
-        layers[layer] = .exact(
-          projected: try fields.floats("projected.\(layer)", [s, width]).values, entropy: entropy)
-        continue
-      }
-      let indices = try fields.integers("indices.\(layer)", [s, nil])
-      let k = indices.shape[1]
-      layers[layer] = .largest(
-        LanguageHead.Largest(
-          k: k, indices: indices.values,
-          probabilities: try fields.floats("probabilities.\(layer)", [s, k]).values,
-          tail: try fields.floats("tail.\(layer)", [s]).values, entropy: entropy))
+    labels = try fields.integers("labels", [nil]).values
+    positions = try fields.integers("positions", [labels.count]).values
+  }
+
+  /// What the layer says, in the form that is stored.
+  /// - Throws: `Failure(.badData)` naming the tensor that is missing or does not fit.
+  public func soft(_ layer: TargetLayer) throws -> SoftTarget {
+    let s = labels.count
+    let entropy = try fields.floats("entropy.\(layer)", [s]).values
+    if fields.record.tensors["projected.\(layer)"] != nil {
+      return .exact(
+        projected: try fields.floats("projected.\(layer)", [s, width]).values, entropy: entropy)
     }
+    let indices = try fields.integers("indices.\(layer)", [s, nil])
+    let k = indices.shape[1]
+    return .largest(
+      LanguageHead.Largest(
+        k: k, indices: indices.values,
+        probabilities: try fields.floats("probabilities.\(layer)", [s, k]).values,
+        tail: try fields.floats("tail.\(layer)", [s]).values, entropy: entropy))
+  }
+
+  /// The layer's vectors.
+  /// - Throws: `Failure(.badData)` naming the tensor that is missing or does not fit.
+  public func vectors(_ layer: TargetLayer) throws -> TeacherVectors {
+    let vectors = try fields.floats("vector.\(layer)", [labels.count, nil])
+    return TeacherVectors(
+      width: vectors.shape[1], values: vectors.values,
+      logSumExp: try fields.floats("logsumexp.\(layer)", [labels.count]).values)
   }
 
   private struct Fields {
@@ -125,8 +151,14 @@ public final class TargetReader {
   public let layers: [Int]
   /// The student's width d.
   public let width: Int
+  /// The teacher's width d; nil in targets of earlier versions.
+  public let teacherWidth: Int?
   /// The tokens that teacher and student share: the student's logits are cut to them.
   public let sharedVocabulary: Int
+  /// Of the distributions: the logits were divided by it.
+  public let temperature: Float
+  /// Whether the teacher's vectors are stored, from which every logit can be made again.
+  public let hasVectors: Bool
 
   /// - Throws: `Failure` 66 when the artifact is missing, 65 when it is not finished or of another
   ///   kind.
@@ -134,17 +166,21 @@ public final class TargetReader {
     artifact = try ArtifactReader(directory: directory, kind: .targets)
     let fields = JSONFields(.object(artifact.manifest.facts), place: directory + "/manifest.json")
     width = try fields.int("width")
+    teacherWidth = fields.json["teacher_width"]?.asInt
     sharedVocabulary = try fields.int("shared_vocabulary")
     layers = (fields.json["layers"]?.asArray ?? []).compactMap(\.asInt).sorted()
+    temperature = Float(fields.json["temperature"]?.asDouble ?? 1)
+    hasVectors = fields.json["form"]?.asString == "vectors"
+    guard temperature.isFinite, temperature > 0 else {
+      throw Failure(
+        .badData, "the targets' temperature cannot be", at: directory + "/manifest.json",
+        expected: "more than 0", found: "\(temperature)", advice: "Run vlsi-target again")
+    }
   }
 
-  /// What the teacher says about sample `index`, all its layers unless `layers` names fewer.
-  /// - Throws: `Failure(.badData)` naming record and tensor.
-  public func targets(_ index: Int, layers wanted: [TargetLayer]? = nil) throws
-    -> SoftTargetRecord
-  {
-    try SoftTargetRecord(
-      artifact.record(index), layers: wanted ?? TargetLayer.all(layers), width: width,
-      place: artifact.place(of: index))
+  /// What the teacher says about sample `index`.
+  /// - Throws: `Failure(.badData)` naming the record when it is missing or damaged.
+  public func targets(_ index: Int) throws -> StoredTargets {
+    try StoredTargets(artifact.record(index), width: width, place: artifact.place(of: index))
   }
 }

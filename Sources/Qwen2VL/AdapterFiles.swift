@@ -1,12 +1,16 @@
 import Artifacts
 import Checkpoints
 import Failures
+import Kernels
 import Tensors
 
-/// An adapter as PEFT stores it: `adapter_config.json` and `adapter_model.safetensors`.
+/// What align leaves behind: an adapter as PEFT stores it, `adapter_config.json` and
+/// `adapter_model.safetensors`; or, where whole weights learned, `trained.safetensors` with those
+/// weights under the hub's names, float32, which PEFT does not read.
 public enum AdapterFiles {
   public static let configuration = "adapter_config.json"
   public static let weights = "adapter_model.safetensors"
+  public static let trained = "trained.safetensors"
 
   /// PEFT's configuration of an adapter on `base`.
   public static func configuration(rank: Int, alpha: Double, base: String) -> [UInt8] {
@@ -34,8 +38,22 @@ public enum AdapterFiles {
       }, metadata: ["format": "pt"])
   }
 
-  /// Adds the adapter in `directory` to a model, frozen. Throws 65 or 66.
+  /// Writes the weights that learn. Throws 73 or 74.
+  public static func writeTrained(_ model: Qwen2VL, to path: String) throws {
+    try writeSafetensorsFile(
+      path,
+      model.parameters.filter(\.trainable).map { parameter in
+        OutputTensor(name: parameter.name, type: .float32, shape: parameter.shape) {
+          parameter.floats
+        }
+      })
+  }
+
+  /// Adds the adapter in `directory` to a model, frozen, or puts the trained weights in place.
+  /// Throws 65 or 66.
   public static func attach(_ directory: String, to model: Qwen2VL) throws {
+    let path = Files.join(directory, trained)
+    if Files.exists(path) { return try place(readSafetensorsFile(path), in: model) }
     let place = Files.join(directory, configuration)
     let config = try JSON(parsing: Files.read(place), place: place)
     guard let rank = config["r"]?.asInt, rank > 0, let alpha = config["lora_alpha"]?.asDouble else {
@@ -46,6 +64,26 @@ public enum AdapterFiles {
     let (tensors, _) = try Safetensors.decode(try Files.read(file), place: file)
     try LowRankAdapters.attach(to: model, rank: rank, alpha: Float(alpha), place: file) { name in
       try tensors[name].map { ($0.shape, try $0.floats()) }
+    }
+  }
+
+  /// Puts trained weights in the place of the model's. Throws 65 for one that the model lacks or
+  /// that has another shape.
+  private static func place(_ file: SafetensorsFile, in model: Qwen2VL) throws {
+    for name in file.names {
+      guard let weight = model.weights.parameter(name) else {
+        throw Failure(
+          .badData, "a trained weight that the model does not have",
+          at: "\(file.path), tensor \(name)")
+      }
+      let tensor = try file.tensor(name, shape: weight.shape)
+      weight.train()
+      if let values = weight.mutableValues {
+        withExtendedLifetime(tensor.owner) {
+          widen(tensor.pointer, tensor.type, weight.count, to: values)
+        }
+      }
+      weight.freeze()
     }
   }
 }

@@ -8,7 +8,7 @@ import Tensors
 import Training
 
 /// The loss of step 2 on one batch after another: matches every student layer with a teacher layer,
-/// sums the chosen divergences and that of the last layers, and passes the gradient back.
+/// sums the chosen terms and that of the last layers, and passes the gradient back.
 final class Interaction {
   let parameters: [Parameter]
   let studentLayers: [Int]
@@ -17,21 +17,32 @@ final class Interaction {
   private let model: Qwen2VL
   private let head: LanguageHead
   private let verbalizers: VerbalizerSet
-  private let targets: TargetReader
+  private let teacher: Teacher
   private let visual: ArtifactReader?
   private let matching: LayerMatching
+  private let intermediate: LossTerm
+  private let last: LossTerm
+  /// Without a language head: what widens each student layer's vectors to the teacher's d
+  /// [d of the teacher, d]; none where they are as wide.
+  private let widening: [Parameter]
   private var generator: SplitMix64
 
-  /// Throws 65 when the parts do not fit together, 78 when there are more student than teacher
-  /// layers or the options of the matching exclude each other.
+  /// Throws 65 when the parts do not fit together, 78 when the preset's options exclude each other
+  /// or need more than the targets hold.
   init(
     settings: AlignSettings, backbone: Backbone, verbalizers: ArtifactReader,
-    targets: TargetReader, visual: ArtifactReader?, seed: UInt64
+    targets: TargetReader, teacher: String?, visual: ArtifactReader?, seed: UInt64
   ) throws {
     self.settings = settings
     model = backbone.model
-    self.targets = targets
     self.visual = visual
+    intermediate = settings.intermediateTerm(temperature: targets.temperature)
+    last = settings.lastTerm(temperature: targets.temperature)
+    try settings.check(intermediate, last)
+    let spoken = [settings.languageHead ? intermediate : nil, last].compactMap { $0 }
+    self.teacher = try Teacher(
+      targets, losses: [intermediate, last].filter(\.counts).map(\.kind),
+      needsHead: spoken.contains { $0.counts && $0.kind.needsVectors }, directory: teacher)
     self.verbalizers = try VerbalizerSet(verbalizers)
     if settings.trainVerbalizers { self.verbalizers.all.forEach { $0.train() } }
     guard targets.width == model.config.text.hiddenSize else {
@@ -42,22 +53,53 @@ final class Interaction {
     }
     head = try LanguageHead(model.head).prefix(targets.sharedVocabulary)
     studentLayers = self.verbalizers.layers
+    let depth = model.config.text.layers
+    if intermediate.counts, let layer = studentLayers.first(where: { $0 > depth }) {
+      throw Failure(
+        .badData, "the student has no layer \(layer)", at: verbalizers.directory,
+        expected: "1 to \(depth)")
+    }
     teacherLayers = targets.layers
     matching = settings.layerMatching
-    try matching.check(studentLayers: studentLayers.count, teacherLayers: teacherLayers.count)
+    if intermediate.counts, intermediate.kind.needsTeacher {
+      try matching.check(studentLayers: studentLayers.count, teacherLayers: teacherLayers.count)
+    }
     generator = SplitMix64(seed: seed ^ 0xA119)
-    var start = SplitMix64(seed: seed ^ 0x10_4A)
-    LowRankAdapters.attach(
-      to: model, rank: settings.loraRank, alpha: Float(settings.loraAlpha)
-    ) { start.uniform() }
-    parameters =
-      LowRankAdapters.parameters(of: model)
-      + (settings.trainVerbalizers ? self.verbalizers.all.flatMap(\.parameters) : [])
+    widening =
+      settings.languageHead
+      ? [] : try Self.widening(studentLayers, from: model.config.text.hiddenSize, targets, seed)
+    var learning = settings.trainVerbalizers ? self.verbalizers.all.flatMap(\.parameters) : []
+    learning += widening
+    switch settings.weights {
+    case .lora:
+      var start = SplitMix64(seed: seed ^ 0x10_4A)
+      LowRankAdapters.attach(
+        to: model, rank: settings.loraRank, alpha: Float(settings.loraAlpha)
+      ) { start.uniform() }
+      parameters = LowRankAdapters.parameters(of: model) + learning
+    case .full:
+      model.train([.language])
+      parameters = model.parameters.filter(\.trainable) + learning
+    }
   }
 
-  /// Whether the target layers take part at all.
-  private var speaks: Bool {
-    settings.intermediateLoss == .kl && settings.intermediateWeight > 0
+  private static func widening(
+    _ layers: [Int], from width: Int, _ targets: TargetReader, _ seed: UInt64
+  ) throws -> [Parameter] {
+    guard let wide = targets.teacherWidth else {
+      throw Failure(
+        .badData, "the targets do not tell the teacher's width", at: targets.artifact.directory,
+        advice: "Run vlsi-target again")
+    }
+    if wide == width { return [] }
+    var start = SplitMix64(seed: seed ^ 0x51_DE)
+    return layers.map { layer in
+      Parameter(
+        "layers.\(layer).widening.weight", shape: [wide, width],
+        values: (0..<wide * width).map { _ in
+          Float(start.normal() / Double(width).squareRoot())
+        }, trainable: true)
+    }
   }
 
   /// What a continued run needs besides the parameters: the state of the sampling.
@@ -69,96 +111,123 @@ final class Interaction {
   /// Writes the verbalizers as they are after a training that changed them.
   func writeVerbalizers(to path: String) throws { try verbalizers.write(to: path) }
 
+  // MARK: A step
+
   /// The loss and its gradient over one optimizer step's batches. Returns the metrics: the loss, its
-  /// terms, the matches of every batch with the entropy of their sampling beside its maximum.
+  /// terms with the norms of their gradients, the matches of every batch with the entropy of their
+  /// sampling beside its maximum.
   func step(_ batches: MicroBatches) throws -> [(key: String, value: SettingValue)] {
-    var terms = [Double](repeating: 0, count: studentLayers.count)
-    var last = 0.0
-    var matches: [SettingValue] = []
-    var entropy = [Double](repeating: 0, count: studentLayers.count)
-    var largest = entropy
+    let log = StepLog(layers: studentLayers.count)
     for pass in batches.passes {
       let examples = try batches.examples(pass)
       let packed = ExampleBatch(examples, model: model)
-      let share = Float(packed.rows.count) / batches.supervisedPositions
       let tape = Tape(recording: true)
-      let wanted = speaks ? Set(studentLayers) : []
       let output = model.forward(
-        packed.batch, tape: tape, layers: wanted, rows: packed.rows,
-        visual: try visualEmbeddings(examples),
+        packed.batch, tape: tape, layers: intermediate.counts ? Set(studentLayers) : [],
+        rows: packed.rows, visual: try visualEmbeddings(examples),
         checkpointing: settings.training.gradientCheckpointing)
-      let teacher = try softTargets(examples)
+      let needsTeacher = [intermediate, last].contains { $0.counts && $0.kind.needsTeacher }
+      let said = needsTeacher ? try teacher.batch(examples) : nil
       var losses: [Tensor] = []
-      if speaks {
+      if intermediate.counts {
         let answers = zip(examples, packed.stretches).flatMap {
           Verbalizer.answers($0.positions, from: $1.lowerBound)
         }
-        let spoken = try zip(studentLayers, verbalizers.all).map { layer, verbalizer in
-          guard let hidden = output.hidden[layer] else {
-            throw Failure(
-              .badData, "the student has no layer \(layer)",
-              expected: "1 to \(model.config.text.layers)")
-          }
-          return tape.speak(verbalizer.forward(tape, hidden, answers: answers), head)
+        let voices = studentLayers.indices.compactMap {
+          voice($0, tape, output, answers: answers, log)
         }
-        let table = try divergenceTable(spoken, teacher.layers)
-        let found = try matching.match(table, using: &generator)
-        for (i, match) in found.enumerated() {
-          for j in match.chosen {
-            losses.append(
-              try tape.kullbackLeibler(
-                spoken[i], teacher.layers[j],
-                normaliser: batches.supervisedPositions * Float(match.chosen.count)
-                  / Float(settings.intermediateWeight)))
-            terms[i] += Double(table[i][j] * share) / Double(match.chosen.count)
+        let partners = try partners(voices, said, of: batches, log)
+        for (i, chosen) in partners.enumerated() {
+          for j in chosen {
+            let loss = try loss(
+              tape, voices[i], labels: packed.labels,
+              teacher: j.flatMap { said?.layer(.layer(teacherLayers[$0])) },
+              normaliser: batches.supervisedPositions * Float(chosen.count))
+            log.terms[i] += Double(loss.scalar) / intermediate.weight
+            losses.append(loss)
           }
-          entropy[i] += match.entropy / Double(batches.passes.count)
-          largest[i] += match.maximumEntropy / Double(batches.passes.count)
         }
-        matches.append(
-          .list(found.map { .list($0.chosen.map { .int(teacherLayers[$0]) }) }))
       }
-      if settings.lastLoss == .kl, settings.lastWeight > 0 {
-        let spoken = tape.speak(output.last, head)
-        let divergence = try tape.kullbackLeibler(
-          spoken, teacher.last,
-          normaliser: batches.supervisedPositions / Float(settings.lastWeight))
-        last += Double(divergence.scalar) / settings.lastWeight
-        losses.append(divergence)
+      if last.counts {
+        let state = observed(tape, output.last, layer: nil, log)
+        let loss = try last(
+          tape, last.speak(tape, state, head), labels: packed.labels,
+          teacher: said?.layer(.last), normaliser: batches.supervisedPositions)
+        log.last += Double(loss.scalar) / last.weight
+        losses.append(loss)
       }
       tape.backward(losses)
     }
-    let total =
-      settings.intermediateWeight * terms.reduce(0, +) + settings.lastWeight * last
-    return [
-      ("loss", .number(total)), ("last", .number(last)),
-      ("intermediate", .list(terms.map { .number($0) })), ("matches", .list(matches)),
-      ("entropy", .list(entropy.map { .number($0) })),
-      ("maximum_entropy", .list(largest.map { .number($0) })),
-    ]
+    return log.line(intermediate: intermediate, last: last)
   }
 
-  /// What the teacher's layers and its last layer say at all positions of these samples.
-  private func softTargets(
-    _ examples: [Example]
-  ) throws -> (layers: [SoftTarget], last: SoftTarget) {
-    let intermediate = speaks ? teacherLayers : []
-    let wanted = TargetLayer.all(intermediate)
-    var parts: [TargetLayer: [SoftTarget]] = [:]
-    for example in examples {
-      let record = try targets.targets(example.index, layers: wanted)
-      guard record.positions == example.positions else {
-        throw Failure(
-          .badData, "the targets were made at other positions than the sample's",
-          at: targets.artifact.place(of: example.index), advice: "Run vlsi-target again.")
-      }
-      for layer in wanted { parts[layer, default: []] += record.layers[layer].map { [$0] } ?? [] }
-    }
-    return (
-      try intermediate.map { try .joined(parts[.layer($0)] ?? []) },
-      try .joined(parts[.last] ?? [])
-    )
+  /// What a student layer puts out: said through the head, or the widened vectors without one.
+  private enum Voice {
+    case spoken(SpokenLayer)
+    case vectors(Tensor)
   }
+
+  private func voice(
+    _ i: Int, _ tape: Tape, _ output: Qwen2VL.Output, answers: [Range<Int>], _ log: StepLog
+  ) -> Voice? {
+    guard let hidden = output.hidden[studentLayers[i]] else { return nil }
+    let vectors = verbalizers.all[i].forward(
+      tape, observed(tape, hidden, layer: i, log), answers: answers)
+    if settings.languageHead { return .spoken(intermediate.speak(tape, vectors, head)) }
+    return .vectors(widening.isEmpty ? vectors : tape.linear(vectors, widening[i]))
+  }
+
+  private func observed(_ tape: Tape, _ state: Tensor, layer: Int?, _ log: StepLog) -> Tensor {
+    tape.observed(state) { log.addSquares(sumOfSquares($0, $1), layer: layer) }
+  }
+
+  /// The teacher layers that each student layer learns from; [nil] for a loss without a teacher.
+  private func partners(
+    _ voices: [Voice], _ said: Teacher.Batch?, of batches: MicroBatches, _ log: StepLog
+  ) throws -> [[Int?]] {
+    guard intermediate.kind.needsTeacher, let said else { return voices.map { _ in [nil] } }
+    let layers = teacherLayers.map { TargetLayer.layer($0) }
+    var table: [[Float]]
+    if settings.languageHead {
+      // Whatever the loss, layers are matched by KL, as in Algorithm 1.
+      let soft = try layers.map { try said.soft($0) }
+      table = try voices.map { voice in
+        guard case .spoken(let layer) = voice else { return [] }
+        return try soft.map { try layer.divergence(from: $0) }
+      }
+    } else {
+      let distance = LossTerm(.squared, temperature: intermediate.temperature)
+      table = voices.map { _ in [] }
+      for layer in layers {
+        let vectors = try said.vectors(layer)
+        for (i, voice) in voices.enumerated() {
+          guard case .vectors(let ours) = voice else { continue }
+          table[i].append(
+            try distance(
+              Tape(recording: false), ours, teacher: vectors, normaliser: Float(max(1, ours.rows))
+            ).scalar)
+        }
+      }
+    }
+    let found = try matching.match(table, using: &generator)
+    log.note(found, teacherLayers: teacherLayers, batches: batches.passes.count)
+    return found.map { $0.chosen.map { $0 } }
+  }
+
+  private func loss(
+    _ tape: Tape, _ voice: Voice, labels: [Int32], teacher: TeacherLayer?, normaliser: Float
+  ) throws -> Tensor {
+    switch voice {
+    case .spoken(let layer):
+      return try intermediate(
+        tape, layer, labels: labels, teacher: teacher, normaliser: normaliser)
+    case .vectors(let ours):
+      guard let teacher else { throw Failure(.software, "a loss without its teacher layer") }
+      return try intermediate(tape, ours, teacher: teacher.vectors(), normaliser: normaliser)
+    }
+  }
+
+  // MARK: Images
 
   /// The stored visual embeddings of these samples [visual tokens, d], or nil to encode the images.
   private func visualEmbeddings(_ examples: [Example]) throws -> Tensor? {
@@ -171,22 +240,5 @@ final class Interaction {
     }
     let width = model.config.text.hiddenSize
     return values.isEmpty ? nil : Tensor(values, [values.count / width, width])
-  }
-}
-
-extension AlignSettings {
-  /// Algorithm 1 with the preset's options.
-  var layerMatching: LayerMatching {
-    let strategy: LayerMatching.Strategy =
-      switch matching {
-      case .multinomial: .multinomial
-      case .random: .random
-      case .uniform: .uniform
-      case .bottom1: .bottom1
-      case .bottom3: .bottom3
-      }
-    return LayerMatching(
-      strategy: strategy, searchRange: searchRange, orderPreservation: orderPreservation,
-      adaptiveTemperature: adaptiveTemperature)
   }
 }

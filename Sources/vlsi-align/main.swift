@@ -9,8 +9,8 @@ import StageKit
 import Tensors
 import Training
 
-/// Step 2, interaction: the student's LoRA learns to say at each target layer what a layer of the
-/// teacher says (METHOD.md).
+/// Step 2, interaction: the student learns, by LoRA unless told otherwise, to say at each target layer
+/// what a layer of the teacher says (METHOD.md).
 struct Align: StageCommand {
   static let name = "vlsi-align"
   static let abstract = "Aligns the student's layers with the teacher's stored distributions."
@@ -27,6 +27,9 @@ struct Align: StageCommand {
   var verbalizers: String
   @Option(help: "The teacher's soft targets, made for this student.")
   var targets: String
+  @Option(
+    help: "The teacher's checkpoint, for losses that need its head (default: the targets' own).")
+  var teacher: String?
   @Option(help: "The student's features: where they hold visual embeddings, no image is encoded.")
   var features: String?
   @Option(help: "The adapter artifact to write, in PEFT's format.")
@@ -41,16 +44,16 @@ struct Align: StageCommand {
     let reader = try ExampleReader(
       samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
     try backbone.requireSamples(reader.artifact)
-    let teacher = try TargetReader(directory: targets)
-    try teacher.artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
-    try teacher.artifact.requireInput("student.weights", weights, from: student)
+    let said = try TargetReader(directory: targets)
+    try said.artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
+    try said.artifact.requireInput("student.weights", weights, from: student)
     let speech = try ArtifactReader(directory: verbalizers, kind: .verbalizers)
     try speech.requireInput("model.weights", weights, from: student)
 
     var inputs = backbone.fingerprints(as: "student")
     inputs["samples"] = reader.artifact.fingerprint
     inputs["verbalizers"] = speech.fingerprint
-    inputs["targets"] = teacher.artifact.fingerprint
+    inputs["targets"] = said.artifact.fingerprint
     var visual: ArtifactReader?
     if let features {
       let artifact = try ArtifactReader(directory: features, kind: .features)
@@ -62,8 +65,8 @@ struct Align: StageCommand {
       }
     }
     let interaction = try Interaction(
-      settings: settings, backbone: backbone, verbalizers: speech, targets: teacher,
-      visual: visual, seed: stage.seed)
+      settings: settings, backbone: backbone, verbalizers: speech, targets: said,
+      teacher: teacher, visual: visual, seed: stage.seed)
 
     guard
       let writer = try stage.artifact(
@@ -86,11 +89,17 @@ struct Align: StageCommand {
           accumulation: settings.training.accumulation,
           tokens: settings.training.tokensPerBatch))
     }
-    try writer.writeFile(
-      AdapterFiles.configuration,
-      AdapterFiles.configuration(
-        rank: settings.loraRank, alpha: settings.loraAlpha, base: student))
-    try writer.writeFile(AdapterFiles.weights, AdapterFiles.weights(of: backbone.model))
+    switch settings.weights {
+    case .lora:
+      try writer.writeFile(
+        AdapterFiles.configuration,
+        AdapterFiles.configuration(
+          rank: settings.loraRank, alpha: settings.loraAlpha, base: student))
+      try writer.writeFile(AdapterFiles.weights, AdapterFiles.weights(of: backbone.model))
+    case .full:
+      try AdapterFiles.writeTrained(backbone.model, to: writer.path(AdapterFiles.trained))
+      try writer.adoptFile(AdapterFiles.trained)
+    }
     if settings.trainVerbalizers {
       try interaction.writeVerbalizers(to: writer.path(VerbalizerSet.fileName))
       try writer.adoptFile(VerbalizerSet.fileName)
@@ -98,7 +107,8 @@ struct Align: StageCommand {
     try stage.finish(
       writer,
       facts: [
-        "base": .string(student), "rank": .int(settings.loraRank),
+        "base": .string(student), "weights": .string(settings.weights.rawValue),
+        "rank": settings.weights == .lora ? .int(settings.loraRank) : .null,
         "student_layers": .array(interaction.studentLayers.map { .int($0) }),
         "teacher_layers": .array(interaction.teacherLayers.map { .int($0) }),
       ])

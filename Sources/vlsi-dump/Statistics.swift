@@ -145,7 +145,7 @@ private struct LayerStatistics {
       if family == "entropy" { note = "nats" }
       if sum.norms.count > 0 { members["norm"] = .number(sum.norms.mean) }
       if sum.cosines.count > 0 { members["cosine_to_before"] = .number(sum.cosines.mean) }
-      let isVector = family == "hidden" || family == "projected" || family == "visual"
+      let isVector = ["hidden", "projected", "vector", "visual"].contains(family)
       return (
         name,
         [name, Human.count(sum.records), Human.count(sum.rows)] + sum.values.cells + [

@@ -87,6 +87,7 @@ struct Speaker {
     facts = [
       "teacher": .string(teacher), "student": .string(student),
       "layers": .array(self.features.layers.map { .int($0) }), "width": .int(width),
+      "teacher_width": .int(teacherHead.width), "temperature": .number(settings.temperature),
       "teacher_vocabulary": .int(heads.0.vocabulary),
       "student_vocabulary": .int(heads.1.vocabulary), "shared_vocabulary": .int(shared),
       "tokenizer": .string(tokenizers.student),
@@ -126,8 +127,9 @@ struct Speaker {
       var start = 0
       let said = try speak(layer, group)
       for number in records.indices {
-        let soft = said.rows(start..<start + group[number].count)
-        start += group[number].count
+        let rows = start..<start + group[number].count
+        start = rows.upperBound
+        let soft = said.soft.rows(rows)
         guard soft.entropy.allSatisfy(\.isFinite) else {
           throw Failure(
             .badData, "layer \(layer) says nothing finite",
@@ -135,13 +137,16 @@ struct Speaker {
             advice: "Look at the features with vlsi-dump --stats")
         }
         records[number].layers[layer] = soft
+        records[number].vectors[layer] = said.vectors?.rows(rows)
       }
     }
     return records
   }
 
   /// One layer at the supervised positions of all samples of the group.
-  private func speak(_ layer: TargetLayer, _ group: [Features]) throws -> SoftTarget {
+  private func speak(
+    _ layer: TargetLayer, _ group: [Features]
+  ) throws -> (soft: SoftTarget, vectors: TeacherVectors?) {
     let count = group.reduce(0) { $0 + $1.count }
     let hidden = Tensor([count, features.width])
     var answers: [Range<Int>] = []
@@ -155,15 +160,42 @@ struct Speaker {
     if case .layer(let number) = layer, let verbalizer = verbalizers[number] {
       vectors = verbalizer.forward(Tape(recording: false), hidden, answers: answers)
     }
-    return try withExtendedLifetime(vectors) {
-      switch settings.form {
-      case .exact:
-        let projection = try teacherHead.project(
-          vectors.values, positions: count, through: studentHead)
-        return .exact(projected: projection.projected.array, entropy: projection.entropy)
-      case .topk:
-        return .largest(try teacherHead.largest(settings.topK, vectors.values, positions: count))
-      }
+    if settings.temperature != 1 {
+      Kernels.scale(vectors.values, Float(1 / settings.temperature), vectors.count)
     }
+    if settings.form == .vectors {
+      // What is stored of the distribution is that of the vectors as they are stored.
+      vectors = try stored(vectors, layer, group)
+    }
+    return try withExtendedLifetime(vectors) {
+      if settings.form == .topk {
+        return (
+          .largest(try teacherHead.largest(settings.topK, vectors.values, positions: count)), nil
+        )
+      }
+      let projection = try teacherHead.project(
+        vectors.values, positions: count, through: studentHead)
+      return (
+        .exact(projected: projection.projected.array, entropy: projection.entropy),
+        settings.form == .vectors
+          ? TeacherVectors(
+            width: vectors.columns, values: vectors.array, logSumExp: projection.logSumExp) : nil
+      )
+    }
+  }
+
+  /// The vectors rounded to what is stored of them.
+  private func stored(_ vectors: Tensor, _ layer: TargetLayer, _ group: [Features]) throws -> Tensor
+  {
+    let rounded = try RawTensor(vectors.array, as: settings.elementType, shape: vectors.shape)
+      .floats()
+    if let i = rounded.firstIndex(where: { !$0.isFinite }) {
+      throw Failure(
+        .badData,
+        "layer \(layer) puts out a number that \(settings.precision.rawValue) does not hold",
+        at: features.artifact.directory, found: "\(vectors.values[i])",
+        advice: "Set target.precision: bfloat16, or look at the features with vlsi-dump --stats")
+    }
+    return Tensor(rounded, vectors.shape)
   }
 }

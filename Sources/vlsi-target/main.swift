@@ -79,7 +79,7 @@ struct Target: StageCommand {
 extension TargetSettings.Form: ExpressibleByArgument {}
 
 extension TargetSettings {
-  /// Of `projected.K`.
+  /// Of `projected.K` and `vector.K`.
   var elementType: ElementType { precision == .float16 ? .float16 : .bfloat16 }
 }
 

@@ -21,7 +21,24 @@ import Testing
           k: 2, indices: [9, 1], probabilities: [0.5, 0.25], tail: [0.25], entropy: [1.03]))
     ])
 
-  @Test("Both forms come back as they were stored, under DESIGN.md's names")
+  static let vectors = SoftTargetRecord(
+    index: 5, positions: [3, 4], labels: [7, 8], layers: exact.layers,
+    vectors: [
+      .layer(2): TeacherVectors(width: 2, values: [1, -2, 0.5, 8], logSumExp: [3.25, -1]),
+      .last: TeacherVectors(width: 2, values: [0, 0, 1, 1], logSumExp: [0, 7]),
+    ])
+
+  /// A record as it is read, the layers asked for.
+  static func read(_ record: Record, _ layers: [TargetLayer], width: Int = 3) throws
+    -> SoftTargetRecord
+  {
+    let stored = try StoredTargets(record, width: width, place: "shard, record 5")
+    return SoftTargetRecord(
+      index: stored.index, positions: stored.positions, labels: stored.labels,
+      layers: Dictionary(uniqueKeysWithValues: try layers.map { ($0, try stored.soft($0)) }))
+  }
+
+  @Test("All forms come back as they were stored, under DESIGN.md's names")
   func roundTrip() throws {
     let record = Self.exact.record(width: 3, precision: .float16)
     #expect(
@@ -30,9 +47,7 @@ import Testing
       ])
     #expect(record.tensors["projected.2"]?.type == .float16)
     #expect(record.tensors["entropy.2"]?.type == .float32)
-    let read = try SoftTargetRecord(
-      record, layers: [.layer(2), .last], width: 3, place: "test")
-    #expect(read == Self.exact)
+    #expect(try Self.read(record, [.layer(2), .last]) == Self.exact)
 
     let topk = Self.largest.record(width: 3, precision: .float16)
     #expect(
@@ -40,8 +55,24 @@ import Testing
         "positions", "labels", "indices.last", "probabilities.last", "tail.last", "entropy.last",
       ])
     #expect(topk.tensors["probabilities.last"]?.type == .float16)
+    #expect(try Self.read(topk, [.last]) == Self.largest)
+
+    let whole = Self.vectors.record(width: 3, precision: .float16)
     #expect(
-      try SoftTargetRecord(topk, layers: [.last], width: 3, place: "test") == Self.largest)
+      Set(whole.tensors.keys)
+        == Set(record.tensors.keys).union([
+          "vector.2", "logsumexp.2", "vector.last", "logsumexp.last",
+        ]))
+    #expect(whole.tensors["vector.2"]?.type == .float16)
+    #expect(whole.tensors["logsumexp.2"]?.type == .float32)
+    #expect(try Self.read(whole, [.layer(2), .last]) == Self.exact)
+    let stored = try StoredTargets(whole, width: 3, place: "test")
+    for layer in [TargetLayer.layer(2), .last] {
+      #expect(try stored.vectors(layer) == Self.vectors.vectors[layer])
+    }
+    let joined = TeacherVectors.joined([try stored.vectors(.last), try stored.vectors(.layer(2))])
+    #expect(joined.values == [0, 0, 1, 1, 1, -2, 0.5, 8] && joined.positions == 4)
+    #expect(joined.rows(2..<4) == (try stored.vectors(.layer(2))))
   }
 
   @Test("A sample without supervised positions has empty tensors")
@@ -50,7 +81,7 @@ import Testing
       index: 0, positions: [], labels: [], layers: [.last: .exact(projected: [], entropy: [])])
     let record = none.record(width: 3, precision: .bfloat16)
     #expect(record.tensors["projected.last"]?.shape == [0, 3])
-    #expect(try SoftTargetRecord(record, layers: [.last], width: 3, place: "test") == none)
+    #expect(try Self.read(record, [.last]) == none)
   }
 
   @Test("What is missing or does not fit is named")
@@ -58,7 +89,7 @@ import Testing
     let record = Self.exact.record(width: 3, precision: .float16)
     func message(_ record: Record, _ layers: [TargetLayer], width: Int = 3) -> String {
       do {
-        _ = try SoftTargetRecord(record, layers: layers, width: width, place: "shard, record 5")
+        _ = try Self.read(record, layers, width: width)
         return "read"
       } catch {
         return "\(error)"
@@ -69,5 +100,7 @@ import Testing
     var infinite = record
     infinite.tensors["entropy.last"] = RawTensor(float32: [.infinity, 0], shape: [2])
     #expect(message(infinite, [.last]).contains("not finite"))
+    let exact = try StoredTargets(record, width: 3, place: "test")
+    #expect(throws: Failure.self) { try exact.vectors(.last) }
   }
 }

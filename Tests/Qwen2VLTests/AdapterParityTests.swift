@@ -1,3 +1,5 @@
+import Failures
+import Foundation
 import Tensors
 import Testing
 
@@ -61,5 +63,33 @@ import Testing
       optimizer.step(learningRate: 1e-3)
     }
     #expect(model.parameters.allSatisfy { $0.gradient == nil })
+  }
+
+  @Test("Whole trained weights come back bit for bit, and no others are touched")
+  func trained() throws {
+    let goldens = try Goldens("a")
+    let model = try goldens.load()
+    model.train([.language])
+    for parameter in model.parameters where parameter.trainable {
+      parameter.mutableValues?[0] += 0.125
+    }
+    let folder = NSTemporaryDirectory() + "trained-\(UUID())"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try AdapterFiles.writeTrained(model, to: folder + "/" + AdapterFiles.trained)
+
+    let fresh = try goldens.load()
+    try AdapterFiles.attach(folder, to: fresh)
+    LowRankAdapters.merge(into: fresh)
+    for (one, two) in zip(model.parameters, fresh.parameters) {
+      #expect(one.array == two.array, "\(one.name)")
+      #expect(!two.trainable)
+      // What did not learn still lies in the checkpoint, and is saved as it lies there.
+      #expect((two.mutableValues != nil) == one.trainable, "\(one.name)")
+    }
+    #expect(fresh.parameters.contains { $0.name == "model.layers.0.mlp.up_proj.weight" })
+
+    let other = try Goldens("b").load()
+    #expect(throws: Failure.self) { try AdapterFiles.attach(folder, to: other) }
   }
 }

@@ -88,7 +88,7 @@ import Testing
     ),
     (
       "target:\n  zzzzzzzzzzzz: 1\n",
-      "$:2: unknown key zzzzzzzzzzzz in section target. Known keys: form, top_k, precision."
+      "$:2: unknown key zzzzzzzzzzzz in section target. Known keys: form, top_k, precision, temperature."
     ),
     ("aligm:\n  steps: 1\n", "$:1: unknown key aligm in the preset. Did you mean align?"),
     (
@@ -117,7 +117,7 @@ import Testing
     ),
     (
       "target:\n  form: top\n",
-      "$:2: target.form has the wrong type; expected exact or topk, found \"top\""
+      "$:2: target.form has the wrong type; expected exact or topk or vectors, found \"top\""
     ),
     (
       "prepare:\n  min_pixels: [1]\n",
@@ -254,7 +254,7 @@ import Testing
     #expect(
       tiny.align.training.optimizer.scheduleSteps == tiny.align.training.steps
         + tiny.finetune.training.steps)
-    #expect(lastLayer.align.intermediateLoss == AlignSettings.IntermediateLoss.none)
+    #expect(lastLayer.align.intermediateLoss == AlignSettings.Loss.none)
     #expect(lastLayer.finetune.settings == tiny.finetune.settings)
   }
 }

@@ -78,4 +78,32 @@ import Testing
     tape.backward(tape.squaredDistance(y, to: Tensor([0, 0], [1, 2])))
     #expect(weight.gradient == nil)
   }
+
+  @Test("An observed tensor's gradient is seen once, whole, and passed on unchanged")
+  func observed() throws {
+    func gradient(_ observe: Bool, twice: Bool) throws -> (gradient: [Float], seen: [[Float]]) {
+      let x = Tensor([1, 2, -3], [1, 3], needsGradient: true)
+      let tape = Tape(recording: true)
+      var seen: [[Float]] = []
+      let y =
+        observe
+        ? tape.observed(x) { seen.append(Array(UnsafeBufferPointer(start: $0, count: $1))) } : x
+      var losses = [
+        tape.squaredDistance(y, to: Tensor([0, 0, 1], [1, 3])),
+        tape.squaredDistance(y, to: Tensor([1, 1, 1], [1, 3])),
+      ]
+      // Another reader of x itself.
+      if twice { losses.append(tape.squaredDistance(x, to: Tensor([5, 5, 5], [1, 3]))) }
+      tape.backward(losses)
+      return (try #require(x.gradient), seen)
+    }
+    for twice in [false, true] {
+      let plain = try gradient(false, twice: twice)
+      let watched = try gradient(true, twice: twice)
+      #expect(watched.gradient == plain.gradient)
+      #expect(watched.seen == [[2, 6, -16]])
+    }
+    let frozen = Tensor([1], [1, 1])
+    #expect(Tape(recording: true).observed(frozen) { _, _ in } === frozen)
+  }
 }

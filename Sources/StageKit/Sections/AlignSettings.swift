@@ -17,36 +17,50 @@ public struct AlignSettings: SettingsSection {
     case bottom3 = "bottom-3"
   }
 
-  /// The loss between a student layer and its teacher layer.
-  public enum IntermediateLoss: String, SettingWord {
-    case kl
+  /// What a student layer learns.
+  public enum Loss: String, SettingWord {
     case none
+    /// The labels, no teacher.
+    case crossEntropy = "ce"
+    /// KL(teacher ‖ student), the paper's.
+    case kullbackLeibler = "kl"
+    case reverseKullbackLeibler = "reverse-kl"
+    case jensenShannon = "jensen-shannon"
+    /// Squared distance of the logits, or of the vectors without a language head.
+    case squared = "l2"
   }
 
-  /// The loss between the two last layers.
-  public enum LastLoss: String, SettingWord {
-    case kl
-    case none
+  /// Which weights of the student's language model learn.
+  public enum Weights: String, SettingWord {
+    /// Low-rank adapters on the decoder blocks' projections.
+    case lora
+    /// The decoder blocks and the final norm themselves.
+    case full
   }
 
   public var training = TrainingSettings()
+  public var weights = Weights.lora
   public var loraRank = 64
   public var loraAlpha = 64.0
   public var matching = Matching.multinomial
   public var searchRange = true
   public var orderPreservation = true
   public var adaptiveTemperature = true
-  public var intermediateLoss = IntermediateLoss.kl
-  public var lastLoss = LastLoss.kl
+  public var intermediateLoss = Loss.kullbackLeibler
+  public var lastLoss = Loss.kullbackLeibler
   public var intermediateWeight = 1.0
   public var lastWeight = 1.0
-  /// Lets the student's verb-FFNs learn too; frozen is the paper's way.
+  /// Off, the verbalizers have no language head: what they put out is compared, the student's
+  /// widened to the teacher's d, and they learn here instead of in verbalize.
+  public var languageHead = true
+  /// Lets the student's verbalizers learn too; frozen is the paper's way.
   public var trainVerbalizers = false
 
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
     try training.declare(settings)
+    try settings("weights", &weights)
     try settings("lora_rank", &loraRank, in: 1...65536)
     try settings("lora_alpha", &loraAlpha, in: 0...65536)
     try settings("matching", &matching)
@@ -57,6 +71,7 @@ public struct AlignSettings: SettingsSection {
     try settings("last_loss", &lastLoss)
     try settings("intermediate_weight", &intermediateWeight, in: 0...1e6)
     try settings("last_weight", &lastWeight, in: 0...1e6)
+    try settings("language_head", &languageHead)
     try settings("train_verbalizers", &trainVerbalizers)
   }
 }

@@ -1,0 +1,65 @@
+import Distillation
+import Failures
+import StageKit
+
+/// The preset's words as the method's options.
+extension AlignSettings {
+  /// Algorithm 1 with the preset's options.
+  var layerMatching: LayerMatching {
+    let strategy: LayerMatching.Strategy =
+      switch matching {
+      case .multinomial: .multinomial
+      case .random: .random
+      case .uniform: .uniform
+      case .bottom1: .bottom1
+      case .bottom3: .bottom3
+      }
+    return LayerMatching(
+      strategy: strategy, searchRange: searchRange, orderPreservation: orderPreservation,
+      adaptiveTemperature: adaptiveTemperature)
+  }
+
+  func intermediateTerm(temperature: Float) -> LossTerm {
+    LossTerm(intermediateLoss.kind, weight: intermediateWeight, temperature: temperature)
+  }
+
+  func lastTerm(temperature: Float) -> LossTerm {
+    LossTerm(lastLoss.kind, weight: lastWeight, temperature: temperature)
+  }
+
+  /// Refuses options that exclude each other, before hours are spent. Throws 78.
+  func check(_ intermediate: LossTerm, _ last: LossTerm) throws {
+    if training.steps > 0, !intermediate.counts, !last.counts {
+      throw Failure(
+        .badPreset, "align has nothing to learn from",
+        expected: "a loss with a weight above 0",
+        found: "intermediate_loss \(intermediateLoss.rawValue), last_loss \(lastLoss.rawValue)",
+        advice: "Choose a loss, or set align.steps: 0")
+    }
+    guard !languageHead, intermediate.counts else { return }
+    guard intermediate.kind == .squared else {
+      throw Failure(
+        .badPreset, "without a language head the target layers say nothing",
+        expected: "align.intermediate_loss: l2", found: intermediateLoss.rawValue,
+        advice: "Set it so, or align.language_head: true")
+    }
+    guard trainVerbalizers else {
+      throw Failure(
+        .badPreset, "without a language head the verbalizers learn in align",
+        expected: "align.train_verbalizers: true", found: "false")
+    }
+  }
+}
+
+extension AlignSettings.Loss {
+  var kind: LossTerm.Kind {
+    switch self {
+    case .none: .none
+    case .crossEntropy: .crossEntropy
+    case .kullbackLeibler: .kullbackLeibler
+    case .reverseKullbackLeibler: .reverseKullbackLeibler
+    case .jensenShannon: .jensenShannon
+    case .squared: .squared
+    }
+  }
+}
