@@ -42,7 +42,7 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   (
     "StageKit",
     [
-      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Training",
+      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
       .product(name: "Yams", package: "Yams"),

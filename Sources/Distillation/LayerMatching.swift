@@ -17,9 +17,9 @@ public struct LayerMatching: Sendable, Equatable {
     /// Layer i · floor(t_l / t_s), whatever the divergences: no range, no order to preserve.
     case uniform
     /// The smallest divergence.
-    case bottom1
+    case bottom1 = "bottom-1"
     /// The mean of the three smallest divergences (of fewer where the range is smaller).
-    case bottom3
+    case bottom3 = "bottom-3"
   }
 
   public var strategy: Strategy

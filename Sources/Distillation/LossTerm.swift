@@ -22,7 +22,9 @@ import Tensors
 public struct LossTerm: Sendable, Equatable {
   public enum Kind: String, Sendable, CaseIterable {
     case none
+    /// The labels, no teacher.
     case crossEntropy = "ce"
+    /// The paper's.
     case kullbackLeibler = "kl"
     case reverseKullbackLeibler = "reverse-kl"
     case jensenShannon = "jensen-shannon"

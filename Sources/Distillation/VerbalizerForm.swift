@@ -15,9 +15,13 @@ import Checkpoints
 /// and one of depth n is n of them behind one another, with a SiLU between the layers of an mlp.
 public struct VerbalizerForm: Sendable, Equatable {
   public enum Architecture: String, Sendable, CaseIterable {
+    /// The paper's: a gated FFN without expansion.
     case verbFFN = "verb-ffn"
+    /// The backbone's FFN.
     case ffn
+    /// A square matrix.
     case mlp
+    /// The backbone's decoder block.
     case decoder
   }
 

@@ -6,25 +6,17 @@ import StageKit
 extension AlignSettings {
   /// Algorithm 1 with the preset's options.
   var layerMatching: LayerMatching {
-    let strategy: LayerMatching.Strategy =
-      switch matching {
-      case .multinomial: .multinomial
-      case .random: .random
-      case .uniform: .uniform
-      case .bottom1: .bottom1
-      case .bottom3: .bottom3
-      }
-    return LayerMatching(
-      strategy: strategy, searchRange: searchRange, orderPreservation: orderPreservation,
+    LayerMatching(
+      strategy: matching, searchRange: searchRange, orderPreservation: orderPreservation,
       adaptiveTemperature: adaptiveTemperature)
   }
 
   func intermediateTerm(temperature: Float) -> LossTerm {
-    LossTerm(intermediateLoss.kind, weight: intermediateWeight, temperature: temperature)
+    LossTerm(intermediateLoss, weight: intermediateWeight, temperature: temperature)
   }
 
   func lastTerm(temperature: Float) -> LossTerm {
-    LossTerm(lastLoss.kind, weight: lastWeight, temperature: temperature)
+    LossTerm(lastLoss, weight: lastWeight, temperature: temperature)
   }
 
   /// Refuses options that exclude each other, before hours are spent. Throws 78.
@@ -47,19 +39,6 @@ extension AlignSettings {
       throw Failure(
         .badPreset, "without a language head the verbalizers learn in align",
         expected: "align.train_verbalizers: true", found: "false")
-    }
-  }
-}
-
-extension AlignSettings.Loss {
-  var kind: LossTerm.Kind {
-    switch self {
-    case .none: .none
-    case .crossEntropy: .crossEntropy
-    case .kullbackLeibler: .kullbackLeibler
-    case .reverseKullbackLeibler: .reverseKullbackLeibler
-    case .jensenShannon: .jensenShannon
-    case .squared: .squared
     }
   }
 }

@@ -68,14 +68,7 @@ struct Plan {
 extension VerbalizeSettings {
   /// The verbalizers that the preset asks for.
   func form(of backbone: VerbalizerForm.Backbone) -> VerbalizerForm {
-    let architecture: VerbalizerForm.Architecture =
-      switch self.architecture {
-      case .verbFFN: .verbFFN
-      case .ffn: .ffn
-      case .mlp: .mlp
-      case .decoder: .decoder
-      }
-    return VerbalizerForm(
+    VerbalizerForm(
       architecture: architecture, depth: depth, inputNorm: inputNorm, residual: residual,
       backbone: backbone)
   }

@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Tensors
+import Testing
 
 @testable import Distillation
 
@@ -103,5 +104,25 @@ func worst(_ found: [Float], _ expected: [Double]) -> Double {
   return zip(found, expected).reduce(0) {
     let difference = abs(Double($1.0) - $1.1)
     return difference.isNaN ? .infinity : max($0, difference)
+  }
+}
+
+/// Compares every third number of a parameter's gradient with central differences of `loss`.
+func expectGradient(
+  _ parameter: Parameter, sourceLocation: SourceLocation = #_sourceLocation,
+  _ loss: () throws -> Float
+) throws {
+  let gradient = try #require(parameter.gradient?.array, sourceLocation: sourceLocation)
+  let values = try #require(parameter.mutableValues, sourceLocation: sourceLocation)
+  for i in stride(from: 0, to: parameter.count, by: 3) {
+    let middle = values[i]
+    values[i] = middle + 1e-2
+    let up = try loss()
+    values[i] = middle - 1e-2
+    let down = try loss()
+    values[i] = middle
+    #expect(
+      abs((up - down) / 2e-2 - gradient[i]) < 2e-3 * max(1, abs(gradient[i])),
+      "\(parameter.name)[\(i)]", sourceLocation: sourceLocation)
   }
 }

@@ -225,17 +225,7 @@ import Testing
     #expect(abs(Double(found.scalar) - expected * 3 / 6) < 1e-5 * expected)
     tape.backward(found)
     for parameter in verbalizer.parameters + [widening] {
-      let gradient = try #require(parameter.gradient?.array)
-      let values = try #require(parameter.mutableValues)
-      for i in stride(from: 0, to: parameter.count, by: 3) {
-        let middle = values[i]
-        values[i] = middle + 1e-2
-        let up = try loss(Tape(recording: false)).scalar
-        values[i] = middle - 1e-2
-        let down = try loss(Tape(recording: false)).scalar
-        values[i] = middle
-        #expect(abs((up - down) / 2e-2 - gradient[i]) < 2e-3 * max(1, abs(gradient[i])))
-      }
+      try expectGradient(parameter) { try loss(Tape(recording: false)).scalar }
     }
   }
 

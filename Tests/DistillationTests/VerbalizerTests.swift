@@ -200,19 +200,7 @@ import Testing
     let tape = Tape(recording: true)
     tape.backward(try loss(tape))
     for parameter in verbalizer.parameters {
-      let gradient = try #require(parameter.gradient?.array)
-      let values = try #require(parameter.mutableValues)
-      for i in stride(from: 0, to: parameter.count, by: 3) {
-        let middle = values[i]
-        values[i] = middle + 1e-2
-        let up = try loss(Tape(recording: false)).scalar
-        values[i] = middle - 1e-2
-        let down = try loss(Tape(recording: false)).scalar
-        values[i] = middle
-        #expect(
-          abs((up - down) / 2e-2 - gradient[i]) < 2e-3 * max(1, abs(gradient[i])),
-          "\(parameter.name)[\(i)]")
-      }
+      try expectGradient(parameter) { try loss(Tape(recording: false)).scalar }
     }
     #expect(head.gradient == nil)
   }

@@ -1,3 +1,4 @@
+import Distillation
 import Failures
 import Foundation
 import TestSupport
@@ -254,7 +255,7 @@ import Testing
     #expect(
       tiny.align.training.optimizer.scheduleSteps == tiny.align.training.steps
         + tiny.finetune.training.steps)
-    #expect(lastLayer.align.intermediateLoss == AlignSettings.Loss.none)
+    #expect(lastLayer.align.intermediateLoss == LossTerm.Kind.none)
     #expect(lastLayer.finetune.settings == tiny.finetune.settings)
   }
 }

@@ -1,34 +1,9 @@
+import Distillation
+
 /// Step 2, interaction: the student's LoRA learns from the teacher's layers (METHOD.md,
 /// "Step 2, interaction", and the ablations for the options).
 public struct AlignSettings: SettingsSection {
   public static let name = "align"
-
-  /// Which teacher layer a student layer learns from.
-  public enum Matching: String, SettingWord {
-    /// Algorithm 1: sampled from softmax(-KL / T).
-    case multinomial
-    /// Any teacher layer, by chance.
-    case random
-    /// j = i · floor(t_l / t_s).
-    case uniform
-    /// The smallest KL.
-    case bottom1 = "bottom-1"
-    /// The mean of the three smallest.
-    case bottom3 = "bottom-3"
-  }
-
-  /// What a student layer learns.
-  public enum Loss: String, SettingWord {
-    case none
-    /// The labels, no teacher.
-    case crossEntropy = "ce"
-    /// KL(teacher ‖ student), the paper's.
-    case kullbackLeibler = "kl"
-    case reverseKullbackLeibler = "reverse-kl"
-    case jensenShannon = "jensen-shannon"
-    /// Squared distance of the logits, or of the vectors without a language head.
-    case squared = "l2"
-  }
 
   /// Which weights of the student's language model learn.
   public enum Weights: String, SettingWord {
@@ -42,12 +17,15 @@ public struct AlignSettings: SettingsSection {
   public var weights = Weights.lora
   public var loraRank = 64
   public var loraAlpha = 64.0
-  public var matching = Matching.multinomial
+  /// Which teacher layer a student layer learns from.
+  public var matching = LayerMatching.Strategy.multinomial
   public var searchRange = true
   public var orderPreservation = true
   public var adaptiveTemperature = true
-  public var intermediateLoss = Loss.kullbackLeibler
-  public var lastLoss = Loss.kullbackLeibler
+  /// What a student's target layer learns.
+  public var intermediateLoss = LossTerm.Kind.kullbackLeibler
+  /// What its last layer learns.
+  public var lastLoss = LossTerm.Kind.kullbackLeibler
   public var intermediateWeight = 1.0
   public var lastWeight = 1.0
   /// Off, the verbalizers have no language head: what they put out is compared, the student's
@@ -75,3 +53,6 @@ public struct AlignSettings: SettingsSection {
     try settings("train_verbalizers", &trainVerbalizers)
   }
 }
+
+extension LayerMatching.Strategy: SettingWord {}
+extension LossTerm.Kind: SettingWord {}

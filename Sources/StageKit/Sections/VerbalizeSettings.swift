@@ -1,25 +1,16 @@
+import Distillation
+
 /// Step 1: the verbalizer of every target layer (METHOD.md, "Step 1, verbalization").
 public struct VerbalizeSettings: SettingsSection {
   public static let name = "verbalize"
-
-  /// What a verbalizer is made of.
-  public enum Architecture: String, SettingWord {
-    /// The paper's: a gated FFN without expansion.
-    case verbFFN = "verb-ffn"
-    /// The backbone's FFN.
-    case ffn
-    /// A square matrix.
-    case mlp
-    /// The backbone's decoder block.
-    case decoder
-  }
 
   /// Optimizer steps of each layer.
   public var steps = 2000
   /// Supervised positions in one batch.
   public var tokensPerBatch = 4096
   public var optimizer = OptimizerSettings()
-  public var architecture = Architecture.verbFFN
+  /// What a verbalizer is made of.
+  public var architecture = VerbalizerForm.Architecture.verbFFN
   /// Blocks behind one another; the paper tries 1 and 2.
   public var depth = 1
   /// The verbalizer reads the hidden state normalised by the backbone's final norm.
@@ -42,3 +33,5 @@ public struct VerbalizeSettings: SettingsSection {
     try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
   }
 }
+
+extension VerbalizerForm.Architecture: SettingWord {}
