@@ -1,3 +1,4 @@
+import Artifacts
 import Foundation
 import Testing
 
@@ -75,6 +76,38 @@ import Testing
       #expect(abs(loss - (0.5 * terms.reduce(0, +) + lastTerm)) < 1e-5 * max(1, loss))
       let matches = try #require(line["matches"] as? [Any])
       #expect(matches.count == (["none", "ce"].contains(intermediate) ? 0 : 2))
+    }
+  }
+
+  @Test("A temperature divides what is stored; beside the vectors stands what exact stores")
+  func stored() throws {
+    func reader(_ path: String) throws -> ArtifactReader {
+      try ArtifactReader(
+        directory: path.replacingOccurrences(of: "$", with: bench.path), kind: .targets)
+    }
+    let exact = try reader("$/targets")
+    let one = try reader(vectors())
+    let two = try reader(vectors(temperature: 2))
+    for index in exact.indices {
+      func floats(_ artifact: ArtifactReader, _ name: String) throws -> [Float] {
+        try artifact.record(index).tensor(name).floats()
+      }
+      for layer in ["2", "5", "last"] {
+        let cold = try floats(one, "vector.\(layer)")
+        let warm = try floats(two, "vector.\(layer)")
+        #expect(!cold.isEmpty && cold.count == warm.count)
+        #expect(zip(cold, warm).allSatisfy { abs($0 - 2 * $1) <= 2e-3 * max(1, abs($0)) })
+        let entropies = (
+          try floats(exact, "entropy.\(layer)"), try floats(one, "entropy.\(layer)"),
+          try floats(two, "entropy.\(layer)")
+        )
+        #expect(zip(entropies.0, entropies.1).allSatisfy { abs($0 - $1) < 5e-3 })
+        #expect(zip(entropies.1, entropies.2).allSatisfy { $0 < $1 })
+        let projected = (
+          try floats(exact, "projected.\(layer)"), try floats(one, "projected.\(layer)")
+        )
+        #expect(zip(projected.0, projected.1).allSatisfy { abs($0 - $1) < 5e-3 })
+      }
     }
   }
 
