@@ -15,7 +15,7 @@ COMPARE ?= 1
 
 PRESETS := $(patsubst pipeline/%.yaml,%,$(wildcard pipeline/*.yaml))
 # Presets that are parts of another run: its baselines and the making of its checkpoints.
-PARTS := $(foreach n,$(PRESETS),$(filter $(addprefix $n-,sft last-layer teacher student dense),$(PRESETS)))
+PARTS := $(foreach n,$(PRESETS),$(filter $(addprefix $n-,sft last-layer teacher student dense lookup),$(PRESETS)))
 RUNS := $(filter-out $(PARTS),$(PRESETS))
 
 # Only the runs that this call is about: their inputs and their slices are looked up now.
@@ -34,7 +34,7 @@ slices = $(shell mkdir -p runs/$2/.preset && awk -v preset=pipeline/$1.yaml \
   -v out=runs/$2/.preset/$3 -v inputs="$(foreach i,$(INPUTS),$(if $($i_$2),$i=$($i_$2)))" \
   -f pipeline/slices.awk)
 $(foreach n,$(ACTIVE),$(call slices,$n,$n,)\
-  $(foreach b,sft last-layer dense,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
+  $(foreach b,sft last-layer dense lookup,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
 $(foreach n,$(ACTIVE),\
   $(eval EMBEDDED_$n := $(filter yes,$(shell cat runs/$n/.preset/embedded)))\
   $(eval THREADS_$n := $(filter-out 0,$(shell cat runs/$n/.preset/threads))))

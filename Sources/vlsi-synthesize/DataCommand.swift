@@ -26,10 +26,11 @@ struct DataCommand: StageCommand {
     let names = splits.split(separator: ",").map(String.init)
     var chosen: [Split] = []
     for name in names {
-      guard let split = Split(rawValue: name), !chosen.contains(split) else {
+      guard let split = Split(rawValue: name), Split.named.contains(split), !chosen.contains(split)
+      else {
         throw Failure(
           .usage, "--splits cannot be read",
-          expected: Split.allCases.map(\.rawValue).joined(separator: ",") + " or some of them",
+          expected: Split.named.map(\.rawValue).joined(separator: ",") + " or some of them",
           found: splits)
       }
       chosen.append(split)
@@ -37,8 +38,9 @@ struct DataCommand: StageCommand {
     guard !chosen.isEmpty else {
       throw Failure(
         .usage, "--splits is empty",
-        expected: Split.allCases.map(\.rawValue).joined(separator: ",") + " or some of them")
+        expected: Split.named.map(\.rawValue).joined(separator: ",") + " or some of them")
     }
+    if chosen.contains(.pretrain) { chosen.append(.lookup) }
     let maker = DataSetMaker(
       scans: try Scans(contentsOf: digits), settings: stage.preset.synthesize,
       seed: common.seed ?? stage.preset.synthesize.seed)

@@ -22,6 +22,10 @@ struct DataSetMaker: Sendable {
   let settings: SynthesizeSettings
   let seed: UInt64
 
+  /// Most questions on an image of pretraining: all share the image's tokens, so that a question
+  /// more costs little.
+  static let pretrainQuestions = 8
+
   private var maker: SceneMaker { SceneMaker(scans: scans) }
 
   /// The items of a split. Only `train` has wrong answers.
@@ -32,6 +36,7 @@ struct DataSetMaker: Sendable {
       spoil(&items)
       return items
     case .pretrain: return questioned(split, settings.pretrainImages)
+    case .lookup: return questioned(split, settings.pretrainLookupImages)
     case .test: return balanced(split, settings.testQuestions)
     case .validation: return balanced(split, settings.validationQuestions)
     }
@@ -47,20 +52,22 @@ struct DataSetMaker: Sendable {
 
   /// Guesses by the right answers of training scenes.
   func guessing() -> Guessing {
-    Guessing(questioned(.pretrain, Guessing.images))
+    Guessing(questioned(.train, Guessing.images))
   }
 
-  /// The queries on a dense item: its contents and its colours always, its rows or its columns
-  /// with every fourth.
+  /// The queries on a dense item: its contents and its colours always, its rows and its columns by
+  /// turns.
   func queries(_ index: Int) -> [DenseQuery] {
-    [.cell, .colour] + (index % 4 == 0 ? [index % 8 == 0 ? .row : .column] : [])
+    [.cell, .colour, index % 2 == 0 ? .row : .column]
   }
 
   private func questioned(_ split: Split, _ images: Int) -> [Item] {
     (0..<images).map { index in
       var (scene, generator) = maker.scene(index, of: split, seed: seed)
-      var questions = scene.questions(settings.questionsPerImage, &generator)
-      if split == .pretrain {
+      var questions = scene.questions(
+        split.isPretraining ? DataSetMaker.pretrainQuestions : settings.questionsPerImage,
+        exhaustive: split.isPretraining, &generator)
+      if split.isPretraining {
         // Tens of thousands of items need no wrong answers in memory.
         for index in questions.indices { questions[index].wrong = [] }
       }

@@ -82,7 +82,7 @@ struct DataSetFolder {
       switch split {
       case .test, .validation:
         try save(DataSetText.table(items), to: "\(folder)/\(split.rawValue).tsv")
-      case .train, .pretrain:
+      case .train, .pretrain, .lookup:
         try save(DataSetText.conversations(items), to: "\(folder)/\(split.rawValue).json")
       }
       if split == .pretrain {

@@ -139,13 +139,13 @@ private struct Canvas {
   /// A grey or faintly coloured ground, lit from above and warmer to the right: a cell's light
   /// tells its place, as in a photograph.
   init(_ generator: inout Generator) {
-    let base = generator.between(85, 115)
-    let tint = generator.chance(0.5) ? (0..<3).map { _ in generator.between(-14, 14) } : [0, 0, 0]
+    let base = generator.between(96, 104)
+    let tint = generator.chance(0.5) ? (0..<3).map { _ in generator.between(-4, 4) } : [0, 0, 0]
     values = Array(repeating: 0, count: Painter.side * Painter.side * 3)
     for y in 0..<Painter.side {
       for x in 0..<Painter.side {
-        let light = 26 - 52 * Double(y) / Double(Painter.side - 1)
-        let warmth = -20 + 40 * Double(x) / Double(Painter.side - 1)
+        let light = 36 - 72 * Double(y) / Double(Painter.side - 1)
+        let warmth = -32 + 64 * Double(x) / Double(Painter.side - 1)
         let at = (y * Painter.side + x) * 3
         values[at] = base + tint[0] + light + warmth
         values[at + 1] = base + tint[1] + light

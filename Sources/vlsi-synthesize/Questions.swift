@@ -19,10 +19,12 @@ let numberWords = [
 
 extension Scene {
   /// Questions about this scene in random order, at most `limit`, of `tasks` only.
+  /// - exhaustive: about every object, not about some.
   func questions(
-    _ limit: Int, of tasks: Set<Task> = Set(Task.allCases), _ generator: inout Generator
+    _ limit: Int, of tasks: Set<Task> = Set(Task.allCases), exhaustive: Bool = false,
+    _ generator: inout Generator
   ) -> [Question] {
-    let all = candidates(&generator)
+    let all = exhaustive ? allCandidates(&generator) : candidates(&generator)
     return Array(generator.shuffled(all.filter { tasks.contains($0.task) }).prefix(limit))
   }
 
@@ -34,6 +36,27 @@ extension Scene {
     case .chart: chartQuestions(&generator)
     case .digit, .arithmetic, .digits: digitQuestions(&generator)
     case .dense: []
+    }
+  }
+
+  private func allCandidates(_ generator: inout Generator) -> [Question] {
+    switch kind {
+    case .objects:
+      objects.flatMap { object -> [Question] in
+        let name = object.shape.rawValue
+        return [
+          .colour(of: object.shape, object.colour, &generator),
+          .shape(of: object.colour, object.shape, &generator),
+          existence(&generator), existence(&generator),
+          .place(of: name, object.cell, &generator),
+          .side(of: name, object.cell, &generator), .side(of: name, object.cell, &generator),
+        ]
+      }
+    case .crowd:
+      [.comparison(generator.shuffled(coloursCounted), &generator)]
+        + coloursCounted.map { .count(of: "\($0.0.rawValue) objects", $0.1, &generator) }
+        + shapesCounted.map { .count(of: $0.0.plural, $0.1, &generator) }
+    default: candidates(&generator)
     }
   }
 
@@ -78,20 +101,29 @@ extension Scene {
     }
   }
 
-  private func crowdQuestions(_ generator: inout Generator) -> [Question] {
-    let colours = Colour.allCases.compactMap { colour -> (Colour, Int)? in
+  /// The colours of the objects, each with its number.
+  private var coloursCounted: [(Colour, Int)] {
+    Colour.allCases.compactMap { colour in
       let count = objects.count { $0.colour == colour }
       return count > 0 ? (colour, count) : nil
     }
-    let shapes = Shape.allCases.compactMap { shape -> (Shape, Int)? in
+  }
+
+  /// The shapes of which there are one to five.
+  private var shapesCounted: [(Shape, Int)] {
+    Shape.allCases.compactMap { shape in
       let count = objects.count { $0.shape == shape }
       return (1...5).contains(count) ? (shape, count) : nil
     }
-    let counted = generator.pick(colours)
+  }
+
+  private func crowdQuestions(_ generator: inout Generator) -> [Question] {
+    let counted = generator.pick(coloursCounted)
     var questions = [
       Question.count(of: "\(counted.0.rawValue) objects", counted.1, &generator),
-      .comparison(generator.shuffled(colours), &generator),
+      .comparison(generator.shuffled(coloursCounted), &generator),
     ]
+    let shapes = shapesCounted
     if !shapes.isEmpty {
       let shape = generator.pick(shapes)
       questions.append(.count(of: shape.0.plural, shape.1, &generator))

@@ -69,14 +69,22 @@ struct Scene: Sendable {
   }
 }
 
-/// The parts of the data set. `train` and `pretrain` draw from the same pool of scenes.
+/// The parts of the data set. `train` and the pretraining ones draw from the same pool of scenes.
 enum Split: String, CaseIterable, Sendable {
   case train, test, validation, pretrain
+  /// Comes with `pretrain`: scenes of few objects, and many questions on where and what they are.
+  case lookup = "pretrain-lookup"
+
+  /// Those that a data set is asked for by name.
+  static let named: [Split] = [.train, .test, .validation, .pretrain]
+
+  /// Whether it teaches random weights: right answers, and as many questions as a scene allows.
+  var isPretraining: Bool { self == .pretrain || self == .lookup }
 
   /// Which of the three disjoint pools of scenes a split takes its scenes from.
   var pool: Pool {
     switch self {
-    case .train, .pretrain: .training
+    case .train, .pretrain, .lookup: .training
     case .test: .test
     case .validation: .validation
     }

@@ -2,11 +2,37 @@
 struct SceneMaker: Sendable {
   let scans: Scans
 
-  /// How often each kind occurs among training images, so that tasks come out about even.
-  static let mixture: [(kind: SceneKind, weight: Int)] = [
-    (.objects, 24), (.crowd, 18), (.odd, 15), (.chart, 11), (.digit, 6), (.arithmetic, 16),
-    (.digits, 10),
-  ]
+  /// How often each kind occurs among the images of a split. In training, tasks come out about
+  /// even. To look an object up by its looks is what random weights learn last; pretraining gives
+  /// it weight.
+  private func mixture(_ split: Split) -> [(kind: SceneKind, weight: Int)] {
+    switch split {
+    case .pretrain:
+      [
+        (.objects, 36), (.crowd, 20), (.odd, 12), (.chart, 7), (.digit, 5), (.arithmetic, 10),
+        (.digits, 8),
+      ]
+    case .lookup:
+      [
+        (.objects, 60), (.crowd, 12), (.odd, 8), (.chart, 5), (.digit, 8), (.arithmetic, 6),
+        (.digits, 5),
+      ]
+    case .train, .test, .validation:
+      [
+        (.objects, 24), (.crowd, 18), (.odd, 15), (.chart, 11), (.digit, 6), (.arithmetic, 16),
+        (.digits, 10),
+      ]
+    }
+  }
+
+  /// How many objects a scene of objects has: a single one is where looking up begins.
+  private func objects(_ split: Split) -> ClosedRange<Int> {
+    switch split {
+    case .pretrain: 1...4
+    case .lookup: 1...3
+    case .train, .test, .validation: 2...4
+    }
+  }
 
   /// The scene number `index` of `split`: drawn again until it falls into the split's pool.
   func scene(
@@ -14,20 +40,21 @@ struct SceneMaker: Sendable {
   ) -> (scene: Scene, generator: Generator) {
     let key = Generator.hash(split.rawValue + (kind?.rawValue ?? ""))
     var generator = Generator(seed, key, UInt64(index))
-    let kind =
-      kind ?? SceneMaker.mixture[generator.weighted(SceneMaker.mixture.map(\.weight))].kind
+    let mixture = mixture(split)
+    let kind = kind ?? mixture[generator.weighted(mixture.map(\.weight))].kind
     while true {
-      let scene = make(kind, pool: split.pool, &generator)
+      let scene = make(kind, of: split, &generator)
       if Pool(scene: scene) == split.pool { return (scene, generator) }
     }
   }
 
-  private func make(_ kind: SceneKind, pool: Pool, _ generator: inout Generator) -> Scene {
+  private func make(_ kind: SceneKind, of split: Split, _ generator: inout Generator) -> Scene {
     var scene = Scene(kind: kind)
+    let pool = split.pool
     let places = generator.shuffled(Array(0..<Scene.side * Scene.side))
     switch kind {
     case .objects:
-      let count = generator.within(2...4)
+      let count = generator.within(objects(split))
       let shapes = generator.draw(count, of: Shape.allCases)
       let colours = generator.draw(count, of: Colour.allCases)
       for index in 0..<count { scene.cells[places[index]] = .object(shapes[index], colours[index]) }

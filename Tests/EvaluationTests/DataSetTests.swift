@@ -18,6 +18,7 @@ struct DataSetTests {
     var settings = SynthesizeSettings()
     settings.trainImages = images
     settings.pretrainImages = images
+    settings.pretrainLookupImages = images
     settings.pretrainDenseImages = 100
     settings.testQuestions = 240
     settings.validationQuestions = 125
@@ -32,7 +33,11 @@ struct DataSetTests {
     for seed in [0, 1, 2] as [UInt64] {
       let maker = try maker(seed: seed)
       let parts: [(String, [Item])] = [
-        ("training", maker.items(.train) + maker.items(.pretrain) + maker.denseItems()),
+        (
+          "training",
+          maker.items(.train) + maker.items(.pretrain) + maker.items(.lookup)
+            + maker.denseItems()
+        ),
         ("test", maker.items(.test)), ("validation", maker.items(.validation)),
       ]
       for (name, items) in parts {
@@ -154,7 +159,7 @@ struct DataSetTests {
     let text = DataSetText.denseLabels(maker.denseItems(), queries: maker.queries)
     let entries = try #require(
       try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
-    #expect(entries.count == 225)
+    #expect(entries.count == 300)
     for entry in entries { #expect((entry["visual_labels"] as? [String])?.count == 16) }
   }
 

@@ -12,6 +12,9 @@ public struct SynthesizeSettings: SettingsSection {
   public var validationQuestions = 600
   /// Images with right answers, from which random weights learn to answer (split `pretrain`).
   public var pretrainImages = 2500
+  /// Images of few objects with right answers, from which random weights learn to look things up
+  /// before they learn all the rest.
+  public var pretrainLookupImages = 0
   /// Images with a word for every visual token, from which random weights learn to see.
   public var pretrainDenseImages = 1500
   /// Most questions about one image.
@@ -27,6 +30,7 @@ public struct SynthesizeSettings: SettingsSection {
     try settings("test_questions", &testQuestions, in: 0...Settings.unbounded)
     try settings("validation_questions", &validationQuestions, in: 0...Settings.unbounded)
     try settings("pretrain_images", &pretrainImages, in: 0...Settings.unbounded)
+    try settings("pretrain_lookup_images", &pretrainLookupImages, in: 0...Settings.unbounded)
     try settings("pretrain_dense_images", &pretrainDenseImages, in: 0...Settings.unbounded)
     try settings("questions_per_image", &questionsPerImage, in: 1...1000)
     try settings("wrong_answer_share", &wrongAnswerShare, in: 0...1)
