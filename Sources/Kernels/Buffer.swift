@@ -41,9 +41,14 @@ public final class Buffer: @unchecked Sendable {
   }
 }
 
-/// The free blocks by size class. Bounded: beyond `limit` bytes a block goes back to the system.
+/// The free blocks by size class. Bounded: what is larger than `largest`, or beyond `limit` bytes in
+/// all, goes back to the system, so that a large model takes little more than what it uses.
 enum BufferPool {
-  static let limit = 512 << 20
+  static let limit = 256 << 20
+  static let largest = 32 << 20
+  /// From here on a block has pages of its own, which the system takes back whole; on the heap it
+  /// would leave holes.
+  private static let ownPages = 1 << 20
 
   private struct State: @unchecked Sendable {
     var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
@@ -66,18 +71,34 @@ enum BufferPool {
       state.bytes -= capacity * 4
       return block
     }
-    return found
-      ?? UnsafeMutableRawPointer.allocate(byteCount: capacity * 4, alignment: 64)
-      .bindMemory(to: Float.self, capacity: capacity)
+    return found ?? allocate(capacity * 4).bindMemory(to: Float.self, capacity: capacity)
   }
 
   static func give(_ pointer: UnsafeMutablePointer<Float>, _ capacity: Int) {
     let keep = state.withLock { state -> Bool in
-      guard capacity * 4 <= limit / 4, state.bytes + capacity * 4 <= limit else { return false }
+      guard capacity * 4 <= largest, state.bytes + capacity * 4 <= limit else { return false }
       state.free[capacity, default: []].append(pointer)
       state.bytes += capacity * 4
       return true
     }
-    if !keep { UnsafeMutableRawPointer(pointer).deallocate() }
+    if !keep { deallocate(UnsafeMutableRawPointer(pointer), capacity * 4) }
+  }
+
+  private static func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+    guard bytes >= ownPages else { return .allocate(byteCount: bytes, alignment: 64) }
+    let pages = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let pages, pages != MAP_FAILED else {
+      // No caller could go on; plans refuse beforehand what cannot fit.
+      let text = "error: the system has no memory left for \(bytes) bytes\n"
+      _ = write(STDERR_FILENO, text, text.utf8.count)
+      exit(70)
+    }
+    // A hint: fewer and larger pages are faster to come by.
+    madvise(pages, bytes, MADV_HUGEPAGE)
+    return pages
+  }
+
+  private static func deallocate(_ pointer: UnsafeMutableRawPointer, _ bytes: Int) {
+    if bytes >= ownPages { munmap(pointer, bytes) } else { pointer.deallocate() }
   }
 }
