@@ -40,14 +40,14 @@ extension ArtifactWriter {
 
   /// Decides between done, continuing and starting over, and clears what must go.
   static func takeOver(
-    _ directory: String, kind: ArtifactKind, identity: String, redo: Bool
+    _ directory: String, kind: ArtifactKind, identity: String, redo: String?
   ) throws -> Found {
     let old = try? ArtifactReader.manifest(in: directory)
     let hasManifest = Files.exists(Files.join(directory, Manifest.fileName))
     let journal = Journal.read(in: directory)
     var found = Found()
 
-    if let old, !redo, old.identity == identity, isWhole(old, in: directory) {
+    if let old, redo == nil, old.identity == identity, isWhole(old, in: directory) {
       // A run that ended between writing the manifest and removing the journal was complete.
       try Files.remove(Files.join(directory, Journal.fileName))
       try Files.removeTree(Files.join(directory, scratchName))
@@ -55,7 +55,7 @@ extension ArtifactWriter {
       found.journal = Journal(identity: identity)
       return found
     }
-    if !hasManifest, !redo, let journal, journal.identity == identity {
+    if !hasManifest, redo == nil, let journal, journal.identity == identity {
       found.continued = true
       found.journal = try keepSound(journal, in: directory)
       return found
@@ -63,9 +63,8 @@ extension ArtifactWriter {
     if hasManifest || journal != nil {
       found.startedOver =
         redo
-        ? "made again as asked"
-        : old?.identity == identity || journal?.identity == identity
-          ? "what was there is damaged" : "what was there had other settings or inputs"
+        ?? (old?.identity == identity || journal?.identity == identity
+          ? "what was there is damaged" : "what was there had other settings or inputs")
     }
     // The journal first: should we be stopped here, the folder is still known as ours. Then the
     // manifest, so that it never speaks of shards that are gone.

@@ -46,13 +46,13 @@ public final class ArtifactWriter: Sendable {
   ///   - directory: created if it does not exist.
   ///   - settings: all that the content depends on besides inputs and seed, `--limit` included.
   ///   - inputs: fingerprints of what goes in, by name.
-  ///   - redo: make it again though it is there.
+  ///   - redo: why to make it again though it is there.
   ///   - level: zstd's level. Floats and noisy pixels, which fill the shards, pack no better at 3.
   /// Throws 73 when the folder cannot be written, is being written, or holds something else.
   public init(
     directory: String, kind: ArtifactKind, settings: JSON, inputs: [String: String] = [:],
     seed: UInt64 = 0, threads: Int = 1, samplesPerShard: Int = 128, program: String? = nil,
-    version: String = "0.1.0", redo: Bool = false, level: Int32 = 1
+    version: String = "0.1.0", redo: String? = nil, level: Int32 = 1
   ) throws {
     precondition(samplesPerShard > 0)
     self.directory = directory

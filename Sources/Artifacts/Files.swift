@@ -31,6 +31,11 @@ public enum Files {
     status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false
   }
 
+  /// Whether there is an ordinary file, whose bytes can be read again and again.
+  public static func isFile(_ path: String) -> Bool {
+    status(path).map { $0.st_mode & S_IFMT == S_IFREG } ?? false
+  }
+
   /// The bytes of a file, nil if there is none.
   public static func size(_ path: String) -> Int? { status(path).map { Int($0.st_size) } }
 

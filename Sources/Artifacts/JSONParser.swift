@@ -3,18 +3,25 @@ import Failures
 extension JSON {
   /// Parses UTF-8 JSON. Throws 65 with the line at fault. Nesting is limited, so that no input
   /// can exhaust the stack.
-  /// - Parameter rejectDuplicates: refuse an object that names a member twice; otherwise the
-  ///   last one wins, as in Python.
+  /// - Parameters:
+  ///   - firstLine: the number of the first line, for a value that stands within a file.
+  ///   - rejectDuplicates: refuse an object that names a member twice; otherwise the last one
+  ///     wins, as in Python.
   public init(
-    parsing bytes: UnsafeRawBufferPointer, place: String, rejectDuplicates: Bool = false
+    parsing bytes: UnsafeRawBufferPointer, place: String, firstLine: Int = 1,
+    rejectDuplicates: Bool = false
   ) throws {
-    var parser = JSONParser(bytes: bytes, place: place, rejectDuplicates: rejectDuplicates)
+    var parser = JSONParser(
+      bytes: bytes, place: place, firstLine: firstLine, rejectDuplicates: rejectDuplicates)
     self = try parser.document()
   }
 
-  public init(parsing bytes: [UInt8], place: String, rejectDuplicates: Bool = false) throws {
+  public init(
+    parsing bytes: [UInt8], place: String, firstLine: Int = 1, rejectDuplicates: Bool = false
+  ) throws {
     self = try bytes.withUnsafeBytes {
-      try JSON(parsing: $0, place: place, rejectDuplicates: rejectDuplicates)
+      try JSON(
+        parsing: $0, place: place, firstLine: firstLine, rejectDuplicates: rejectDuplicates)
     }
   }
 
@@ -26,12 +33,14 @@ extension JSON {
 private struct JSONParser {
   let bytes: UnsafeRawBufferPointer
   let place: String
+  let firstLine: Int
   let rejectDuplicates: Bool
   var at = 0
 
-  init(bytes: UnsafeRawBufferPointer, place: String, rejectDuplicates: Bool) {
+  init(bytes: UnsafeRawBufferPointer, place: String, firstLine: Int, rejectDuplicates: Bool) {
     self.bytes = bytes
     self.place = place
+    self.firstLine = firstLine
     self.rejectDuplicates = rejectDuplicates
   }
 
@@ -45,7 +54,7 @@ private struct JSONParser {
   }
 
   func failure(_ expected: String) -> Failure {
-    let line = 1 + bytes.prefix(at).reduce(0) { $0 + ($1 == 10 ? 1 : 0) }
+    let line = firstLine + bytes.prefix(at).reduce(0) { $0 + ($1 == 10 ? 1 : 0) }
     let found: String
     if at >= bytes.count {
       found = "the end of the text"

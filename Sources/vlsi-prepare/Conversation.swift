@@ -29,7 +29,8 @@ struct Conversation: Equatable {
 
 extension Conversation {
   /// Reads an entry in LLaVA's and ShareGPT's form (`conversations` with `from` and `value`) or
-  /// OpenAI's (`messages` with `role` and `content`).
+  /// OpenAI's (`messages` with `role` and `content`, a string or typed parts). Data sets in the
+  /// wild mix the names of the two, so each is taken wherever it stands.
   ///
   /// - Throws: `Rejection`.
   init(_ entry: JSON, index: Int) throws {
@@ -45,54 +46,66 @@ extension Conversation {
     do {
       images = try Conversation.images(entry)
       turns = []
-      if let list = entry["conversations"] {
-        try read(list, named: "conversations") { try Conversation.shareGPT($0) }
-      } else if let list = entry["messages"] {
-        var inline: [String] = []
-        try read(list, named: "messages") { try Conversation.message($0, &inline) }
-        if !inline.isEmpty {
-          guard images.isEmpty else {
-            throw Rejection("images stand both beside the messages and within them")
-          }
-          images = inline
+      if let videos = entry.member("video", "videos"), videos != "", videos != [] {
+        throw Rejection("videos are not supported")
+      }
+      guard let name = ["conversations", "messages"].first(where: { entry.member($0) != nil }),
+        let list = entry[name]
+      else { throw Rejection("the entry has neither \"conversations\" nor \"messages\"") }
+      let inline = try read(list, named: name)
+      if !inline.isEmpty {
+        guard images.isEmpty else {
+          throw Rejection("images stand both beside the turns and within them")
         }
-      } else {
-        throw Rejection("the entry has neither \"conversations\" nor \"messages\"")
+        images = inline
       }
       visualLabels = try Conversation.labels(entry["visual_labels"] ?? .null)
       try place()
       try check()
+      try addSystem(entry.member("system"))
     } catch var rejection as Rejection {
       rejection.id = id
       throw rejection
     }
   }
 
-  private mutating func read(
-    _ list: JSON, named name: String, _ turn: (JSON) throws -> Turn
-  ) throws {
+  /// Reads the turns and gives the images that they name themselves.
+  private mutating func read(_ list: JSON, named name: String) throws -> [String] {
     guard let values = list.asArray else {
       throw Rejection("\"\(name)\" is \(list.kind), expected an array")
     }
     guard !values.isEmpty else { throw Rejection("the conversation is empty") }
+    var inline: [String] = []
     for (number, value) in values.enumerated() {
       do {
         guard value.asObject != nil else {
           throw Rejection("is \(value.kind), expected an object")
         }
-        turns.append(try turn(value))
+        turns.append(try Conversation.turn(value, &inline))
       } catch let rejection as Rejection {
         throw Rejection("turn \(number + 1): \(rejection.reason)")
       }
     }
+    return inline
   }
 
-  // MARK: The two forms
+  // MARK: One turn
 
-  private static func role(_ value: JSON?, _ key: String) throws -> Turn.Role {
-    guard let name = value?.asString else {
-      throw Rejection("no \"\(key)\"")
+  private static func turn(_ value: JSON, _ inline: inout [String]) throws -> Turn {
+    let role = try role(value.member("role", "from"))
+    let content = value.member("content", "value")
+    switch content {
+    case .string(let text)?: return Turn(role: role, content: parts(text, role))
+    case .array(let list)?:
+      return Turn(role: role, content: try list.map { try part($0, &inline) })
+    default:
+      throw Rejection(
+        "its text is \(content?.kind ?? "missing"), expected a string or an array of parts")
     }
+  }
+
+  private static func role(_ value: JSON?) throws -> Turn.Role {
+    guard let name = value?.asString else { throw Rejection("no \"role\" or \"from\"") }
     switch name {
     case "human", "user": return .user
     case "gpt", "assistant": return .assistant
@@ -101,39 +114,21 @@ extension Conversation {
     }
   }
 
-  private static func shareGPT(_ value: JSON) throws -> Turn {
-    let role = try role(value["from"], "from")
-    guard let text = value["value"]?.asString else {
-      throw Rejection("\"value\" is \(value["value"]?.kind ?? "missing"), expected a string")
-    }
-    return Turn(role: role, content: parts(text, role))
-  }
-
-  private static func message(_ value: JSON, _ inline: inout [String]) throws -> Turn {
-    let role = try role(value["role"], "role")
-    switch value["content"] {
-    case .string(let text)?:
-      return Turn(role: role, content: parts(text, role))
-    case .array(let list)?:
-      var content: [Turn.Part] = []
-      for part in list {
-        let type = part["type"]?.asString ?? (part["text"] != nil ? "text" : "image")
-        switch type {
-        case "text":
-          guard let text = part["text"]?.asString else {
-            throw Rejection("a text part without text")
-          }
-          content.append(.text(text))
-        case "image", "image_url":
-          content.append(.image)
-          let source = part["image"] ?? part["image_url"] ?? part["path"] ?? part["url"] ?? .null
-          if let path = source.asString ?? source["url"]?.asString { inline.append(path) }
-        default: throw Rejection("unknown part \"\(type)\"")
-        }
-      }
-      return Turn(role: role, content: content)
-    default:
-      throw Rejection("\"content\" is \(value["content"]?.kind ?? "missing"), expected a string")
+  /// One typed part of a turn. An image without a path of its own stands for the next one beside
+  /// the conversation.
+  private static func part(_ value: JSON, _ inline: inout [String]) throws -> Turn.Part {
+    if let text = value.asString { return .text(text) }
+    let text = value.member("text")
+    let type = value.member("type")?.asString ?? (text == nil ? "image" : "text")
+    switch type {
+    case "text":
+      guard let text = text?.asString else { throw Rejection("a text part without text") }
+      return .text(text)
+    case "image", "image_url":
+      guard let source = value.member("image", "image_url", "path", "url") else { return .image }
+      inline.append(try path(source))
+      return .image
+    default: throw Rejection("unknown part \"\(type)\"")
     }
   }
 
@@ -158,20 +153,18 @@ extension Conversation {
   // MARK: Images and labels
 
   private static func images(_ entry: JSON) throws -> [String] {
-    let value =
-      [entry["image"], entry["images"]].lazy.compactMap { $0 }.first { $0 != .null } ?? .null
-    switch value {
-    case .null: return []
-    case .string(let path): return [path]
-    case .array(let list):
-      return try list.map { item in
-        guard let path = item.asString ?? item["path"]?.asString ?? item["url"]?.asString else {
-          throw Rejection("an image is \(item.kind), expected a path")
-        }
-        return path
-      }
-    default: throw Rejection("\"image\" is \(value.kind), expected a path")
+    // Some data sets leave the path empty where there is no image.
+    guard let value = entry.member("image", "images"), value != "" else { return [] }
+    return try value.asArray?.map { try path($0) } ?? [path(value)]
+  }
+
+  /// A path, or an object that holds one.
+  private static func path(_ value: JSON) throws -> String {
+    let path = value.asString ?? value.member("path", "url")?.asString
+    guard let path, !path.isEmpty else {
+      throw Rejection("an image is \(path == nil ? value.kind : "an empty text"), expected a path")
     }
+    return path
   }
 
   private static func labels(_ value: JSON) throws -> [String?]? {
@@ -201,6 +194,21 @@ extension Conversation {
     }
   }
 
+  /// Some data sets have the system's text beside the turns.
+  private mutating func addSystem(_ value: JSON?) throws {
+    guard let value, value != "" else { return }
+    guard let text = value.asString else {
+      throw Rejection("\"system\" is \(value.kind), expected a string")
+    }
+    guard turns.first?.role != .system else {
+      throw Rejection("a system text both beside the turns and among them")
+    }
+    if let token = ChatTemplate.controlToken(in: text) {
+      throw Rejection("\"system\" contains the control token \(token)")
+    }
+    turns.insert(Turn(role: .system, text), at: 0)
+  }
+
   // MARK: What every conversation must be
 
   private func check() throws {
@@ -212,8 +220,8 @@ extension Conversation {
       if turn.role == .system, number > 0 {
         throw Rejection("turn \(number + 1): a system turn that is not the first")
       }
-      if turn.role == .assistant, turn.imageCount > 0 {
-        throw Rejection("turn \(number + 1): an image in an answer")
+      if turn.role != .user, turn.imageCount > 0 {
+        throw Rejection("turn \(number + 1): an image in a turn of the \(turn.role.rawValue)")
       }
       if turn.role == .user, turn.imageCount == 0, text.allSatisfy(\.isWhitespace) {
         throw Rejection("turn \(number + 1): the question is empty")
@@ -228,5 +236,12 @@ extension Conversation {
     guard visualLabels != nil || turns.contains(where: { $0.role == .assistant }) else {
       throw Rejection("no answer to learn from")
     }
+  }
+}
+
+extension JSON {
+  /// The first of these members that is there and not null.
+  fileprivate func member(_ names: String...) -> JSON? {
+    names.lazy.compactMap { self[$0] }.first { $0 != .null }
   }
 }

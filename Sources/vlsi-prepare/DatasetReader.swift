@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Foundation
 
@@ -36,10 +37,12 @@ final class DatasetReader {
 
   /// - Throws: `Failure`, 66 where the file cannot be read, 65 where it is empty or not JSON.
   init(path: String, longestEntry: Int = DatasetReader.longestEntry) throws {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory),
-      !isDirectory.boolValue, let file = FileHandle(forReadingAtPath: path)
-    else { throw Failure(.inputMissing, "cannot read the data set", at: path) }
+    // A pipe could be read once; it is read three times.
+    guard Files.isFile(path), let file = FileHandle(forReadingAtPath: path) else {
+      throw Failure(
+        .inputMissing, "cannot read the data set", at: path, expected: "a file",
+        found: Files.exists(path) ? nil : "nothing")
+    }
     self.path = path
     self.file = file
     longest = longestEntry
@@ -165,6 +168,9 @@ final class DatasetReader {
       }
       bytes.append(contentsOf: chunk[from..<position])
       try check(bytes.count, start)
+      if let bracket = scan.mismatch {
+        throw failure("'\(Character(Unicode.Scalar(bracket)))' closes another bracket")
+      }
       if scan.ended { return Entry(index: index, line: start, bytes: bytes) }
     }
     line = start
@@ -174,12 +180,15 @@ final class DatasetReader {
 
 /// Finds the end of one JSON value, byte by byte.
 private struct ElementScan {
-  private var depth = 0
+  /// The brackets that are to come, outermost first.
+  private var open: [UInt8] = []
   private var inString = false
   private var escaped = false
   private var closed = false
   /// The last byte asked about stands behind the value.
   private(set) var ended = false
+  /// The bracket that closes one of the other kind: where the value ends, nobody knows.
+  private(set) var mismatch: UInt8?
 
   /// Whether a byte still belongs to the value.
   mutating func goesOn(with byte: UInt8) -> Bool {
@@ -194,18 +203,25 @@ private struct ElementScan {
         escaped = true
       } else if byte == UInt8(ascii: "\"") {
         inString = false
-        closed = depth == 0
+        closed = open.isEmpty
       }
       return true
     }
     switch byte {
     case UInt8(ascii: "\""): inString = true
-    case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+    case UInt8(ascii: "{"): open.append(UInt8(ascii: "}"))
+    case UInt8(ascii: "["): open.append(UInt8(ascii: "]"))
     case UInt8(ascii: "}"), UInt8(ascii: "]"):
-      if depth == 0 { ended = true }
-      depth -= 1
-      closed = depth == 0
-    case UInt8(ascii: ","), 0x20, 0x0A, 0x0D, 0x09: ended = depth == 0
+      guard let expected = open.popLast() else {
+        ended = true
+        break
+      }
+      if byte != expected {
+        mismatch = byte
+        return false
+      }
+      closed = open.isEmpty
+    case UInt8(ascii: ","), 0x20, 0x0A, 0x0D, 0x09: ended = open.isEmpty
     default: break
     }
     return !ended

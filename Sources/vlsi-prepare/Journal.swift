@@ -38,24 +38,40 @@ struct Reject: Sendable, Equatable {
 struct ShardNote: Equatable {
   var totals = Totals()
   var rejects: [Reject] = []
+  /// Of the images that its entries name, each once.
+  var images: [ImageStamp] = []
 
   private static func path(_ shard: Int, in directory: String) -> String {
     directory + "/shard-\(shard).json"
   }
 
-  /// The note of a shard that needs no second look. A shard with rejects does: the user may have
-  /// put the missing images in their place.
-  static func settled(_ shard: Int, in directory: String) -> ShardNote? {
-    let path = path(shard, in: directory)
-    guard let bytes = try? Files.read(path), let value = try? JSON(parsing: bytes, place: path),
-      value["rejects"]?.asInt == 0, let samples = value["samples"]?.asInt,
+  /// The note of a shard that needs no second look: one without rejects, whose reasons would have
+  /// to be found again, and whose images are still the same.
+  static func settled(_ shard: Int, in directory: String, _ folder: ImageFolder) -> ShardNote? {
+    guard let value = json(shard, in: directory), value["rejects"]?.asInt == 0,
+      let samples = value["samples"]?.asInt,
       let tokens = value["tokens"]?.asInt, let supervised = value["supervised"]?.asInt,
       let imageTokens = value["image_tokens"]?.asInt, let images = value["images"]?.asInt
     else { return nil }
+    guard !ShardNote.images(value).contains(where: folder.changed) else { return nil }
     return ShardNote(
       totals: Totals(
         samples: samples, tokens: tokens, supervised: supervised, imageTokens: imageTokens,
         images: images))
+  }
+
+  /// The stamps of the images of a shard that is done.
+  static func images(_ shard: Int, in directory: String) -> [ImageStamp] {
+    json(shard, in: directory).map { images($0) } ?? []
+  }
+
+  private static func images(_ value: JSON) -> [ImageStamp] {
+    value["stamps"]?.asArray?.compactMap { ImageStamp($0) } ?? []
+  }
+
+  private static func json(_ shard: Int, in directory: String) -> JSON? {
+    let path = path(shard, in: directory)
+    return (try? Files.read(path)).flatMap { try? JSON(parsing: $0, place: path) }
   }
 
   func write(_ shard: Int, in directory: String) throws {
@@ -63,6 +79,7 @@ struct ShardNote: Equatable {
       "samples": .int(totals.samples), "tokens": .int(totals.tokens),
       "supervised": .int(totals.supervised), "image_tokens": .int(totals.imageTokens),
       "images": .int(totals.images), "rejects": .int(rejects.count),
+      "stamps": .array(images.map(\.json)),
     ]
     try writeAtomically(value.text(), to: ShardNote.path(shard, in: directory))
   }

@@ -32,14 +32,15 @@ struct Preparation {
     let finished = Set(writer.finishedShards)
     let settled = Dictionary(
       uniqueKeysWithValues: finished.compactMap { shard in
-        ShardNote.settled(shard, in: scratch).map { (shard, $0) }
+        ShardNote.settled(shard, in: scratch, builder.images).map { (shard, $0) }
       })
     let metrics = try stage.metrics(writer.directory) { _ in !finished.isEmpty }
     defer { metrics.close() }
     let done = settled.keys.reduce(0) { $0 + indices($1).count }
     if done > 0 { stage.log.info("continuing: \(done) of \(total) entries are done") }
     let progress = stage.progress(total: total, unit: "samples", label: "prepare", done: done)
-    for shard in 0...(total - 1) / writer.samplesPerShard {
+    let shards = 0...(total - 1) / writer.samplesPerShard
+    for shard in shards {
       if let note = settled[shard] {
         for _ in indices(shard) { _ = try reader.next() }
         all.totals += note.totals
@@ -60,6 +61,9 @@ struct Preparation {
         + "\(all.rejects.count) rejected")
     try check(final: true)
     try writer.writeFile(Preparation.rejectsFile, Array(rejectLines.utf8))
+    try ImageFolder.write(in: writer.directory) { put in
+      for shard in shards { try ShardNote.images(shard, in: scratch).forEach(put) }
+    }
     if !all.rejects.isEmpty {
       stage.log.warning(
         "\(all.rejects.count) of \(total) entries rejected: see \(rejectsPath)")
@@ -82,6 +86,7 @@ struct Preparation {
     _ shard: Int, _ reader: DatasetReader, _ progress: Progress
   ) throws -> ShardNote {
     var note = ShardNote()
+    var images: [String: ImageStamp] = [:]
     let before = all.rejects
     try writer.writeShard(shard) { append in
       var left = indices(shard).count
@@ -97,8 +102,11 @@ struct Preparation {
             expected: "\(total) entries")
         }
         left -= entries.count
-        for outcome in build(entries) {
-          switch outcome {
+        for built in build(entries) {
+          for stamp in built?.images ?? [] where images[stamp.name] == nil {
+            images[stamp.name] = stamp
+          }
+          switch built?.outcome {
           case .sample(let record, let totals)?:
             try append(record)
             note.totals += totals
@@ -113,18 +121,19 @@ struct Preparation {
       }
     }
     all.totals += note.totals
+    note.images = images.values.sorted { $0.name < $1.name }
     return note
   }
 
-  private func build(_ entries: [DatasetReader.Entry]) -> [SampleBuilder.Outcome?] {
-    let outcomes = Mutex([SampleBuilder.Outcome?](repeating: nil, count: entries.count))
+  private func build(_ entries: [DatasetReader.Entry]) -> [SampleBuilder.Built?] {
+    let results = Mutex([SampleBuilder.Built?](repeating: nil, count: entries.count))
     parallelFor(entries.count) { range in
       for position in range {
-        let outcome = builder.build(entries[position])
-        outcomes.withLock { $0[position] = outcome }
+        let built = builder.build(entries[position])
+        results.withLock { $0[position] = built }
       }
     }
-    return outcomes.withLock { $0 }
+    return results.withLock { $0 }
   }
 
   /// Stops as soon as more entries are rejected than the preset bears, leaving `rejects.jsonl`.

@@ -41,9 +41,9 @@ struct PrepareCommand: StageCommand {
     let template = try ChatTemplate(tokenizer: tokenizer)
     let processor = try processor(settings)
     try check(tokenizer, template, processor)
-    let folder = images ?? (dataset as NSString).deletingLastPathComponent
-    guard images == nil || Files.isDirectory(folder) else {
-      throw Failure(.inputMissing, "the folder of images does not exist", at: folder)
+    let folder = ImageFolder(path: images ?? (dataset as NSString).deletingLastPathComponent)
+    guard images == nil || Files.isDirectory(folder.path) else {
+      throw Failure(.inputMissing, "the folder of images does not exist", at: folder.path)
     }
 
     let survey = try Survey(of: dataset, limit: stage.limit)
@@ -54,12 +54,12 @@ struct PrepareCommand: StageCommand {
           "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
           "image_processor": processor.fingerprint,
         ],
-        samplesPerShard: settings.samplesPerShard)
+        samplesPerShard: settings.samplesPerShard,
+        redo: try folder.firstChange(since: output).map { "the image \($0) is another one now" })
     else { return }
     let builder = SampleBuilder(
       tokenizer: tokenizer, template: template, processor: processor,
-      settings: settings, images: folder.isEmpty ? "." : folder, dataset: dataset,
-      form: survey.form)
+      settings: settings, images: folder, dataset: dataset)
     var preparation = Preparation(
       stage: stage, writer: writer, builder: builder, total: survey.count,
       mostRejects: settings.maxRejectShare)
@@ -139,13 +139,11 @@ struct PrepareCommand: StageCommand {
 
 /// A first pass over the data set: its form holds to the end, and how many entries there are.
 struct Survey {
-  let form: DatasetReader.Form
   private(set) var count = 0
 
   /// - Throws: `Failure(.badData)` for an array that is malformed or a data set without entries.
   init(of dataset: String, limit: Int?) throws {
     let reader = try DatasetReader(path: dataset)
-    form = reader.form
     while count < limit ?? .max, try reader.next() != nil { count += 1 }
     if count == 0 { throw Failure(.badData, "the data set has no entries", at: dataset) }
   }

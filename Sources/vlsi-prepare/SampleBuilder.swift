@@ -14,21 +14,30 @@ struct SampleBuilder: Sendable {
     case failure(Failure)
   }
 
+  struct Built: Sendable {
+    var outcome: Outcome
+    /// Of the image files that were looked at, for a sample or in vain.
+    var images: [ImageStamp]
+  }
+
   let tokenizer: Tokenizer
   let template: ChatTemplate
   let processor: ImageProcessor
   let settings: PrepareSettings
-  /// Where relative image paths start.
-  let images: String
+  let images: ImageFolder
   let dataset: String
-  let form: DatasetReader.Form
 
-  func build(_ entry: DatasetReader.Entry) -> Outcome {
+  func build(_ entry: DatasetReader.Entry) -> Built {
+    var images: [ImageStamp] = []
+    let outcome = outcome(entry, &images)
+    return Built(outcome: outcome, images: images)
+  }
+
+  private func outcome(_ entry: DatasetReader.Entry, _ stamps: inout [ImageStamp]) -> Outcome {
     do {
-      let value = try parse(entry)
-      let conversation = try Conversation(value, index: entry.index)
+      let conversation = try Conversation(try parse(entry), index: entry.index)
       do {
-        let (record, totals) = try sample(conversation, index: entry.index)
+        let (record, totals) = try sample(conversation, index: entry.index, &stamps)
         return .sample(record, totals)
       } catch var rejection as Rejection {
         rejection.id = conversation.id
@@ -46,28 +55,22 @@ struct SampleBuilder: Sendable {
 
   private func parse(_ entry: DatasetReader.Entry) throws -> JSON {
     do {
-      return try JSON(parsing: entry.bytes, place: dataset)
+      return try JSON(parsing: entry.bytes, place: dataset, firstLine: entry.line)
     } catch let failure as Failure {
-      // A line stands for itself; in an array nobody knows where the next entry starts.
-      if form == .lines {
-        throw Rejection("invalid JSON; expected \(failure.expected ?? "a value")")
-      }
-      // Parsed again behind as many lines as stand before it, for an error that names the line.
-      let lines = [UInt8](repeating: 0x0A, count: entry.line - 1)
-      return try JSON(parsing: lines + entry.bytes, place: dataset)
+      throw Rejection("\(failure)")
     }
   }
 
   // MARK: One sample
 
   private func sample(
-    _ conversation: Conversation, index: Int
+    _ conversation: Conversation, index: Int, _ stamps: inout [ImageStamp]
   ) throws -> (Record, Totals) {
     var tensors: [String: RawTensor] = [:]
     var grids: [Int32] = []
     var counts: [Int] = []
     for (number, name) in conversation.images.enumerated() {
-      let image = try resized(name)
+      let image = try resized(name, &stamps)
       let grid = processor.grid(image)
       grids += [Int32(grid.t), Int32(grid.h), Int32(grid.w)]
       counts.append(processor.tokens(grid))
@@ -100,26 +103,12 @@ struct SampleBuilder: Sendable {
     return (record, totals)
   }
 
-  private func resized(_ name: String) throws -> RGBImage {
+  private func resized(_ name: String, _ stamps: inout [ImageStamp]) throws -> RGBImage {
     do {
-      return try processor.resize(try read(name))
+      return try processor.resize(try images.image(name, &stamps))
     } catch let failure as Failure {
       throw Rejection("image \(failure)")
     }
-  }
-
-  private func read(_ name: String) throws -> RGBImage {
-    if name.hasPrefix("data:") {
-      guard let comma = name.firstIndex(of: ","), name[..<comma].hasSuffix(";base64"),
-        let data = Data(base64Encoded: String(name[name.index(after: comma)...]))
-      else { throw Rejection("an image's data: URL is not base64") }
-      return try RGBImage(decoding: [UInt8](data), place: "data: URL")
-    }
-    if name.hasPrefix("http://") || name.hasPrefix("https://") {
-      throw Rejection("image \(name): images are not fetched, only read from files")
-    }
-    let path = name.hasPrefix("file://") ? String(name.dropFirst(7)) : name
-    return try RGBImage(contentsOf: path.hasPrefix("/") ? path : images + "/" + path)
   }
 
   private func render(_ conversation: Conversation, _ counts: [Int]) throws -> Rendered {

@@ -61,6 +61,32 @@ import Tokenization
     #expect(beside.turns[0].content == [.image, .text("What?")])
   }
 
+  @Test(
+    "The names of both forms mixed, nulls in parts, empty image paths, the system's text beside")
+  func mixed() throws {
+    let mixed = try conversation(
+      """
+      {"system": "Be brief.", "video": null, "images": [{"path": "a.png"}, {"bytes": null, "url": "b.png"}],
+       "conversations": [{"role": "user", "content": "<image><image>Same?"}, {"from": "gpt", "value": "No."}]}
+      """)
+    #expect(mixed.images == ["a.png", "b.png"])
+    #expect(
+      mixed.turns == [
+        turn(.system, .text("Be brief.")), turn(.user, .image, .image, .text("Same?")),
+        turn(.assistant, .text("No.")),
+      ])
+    let nulls = try conversation(
+      """
+      {"image": "", "messages": [{"role": "user", "content": [
+        {"type": "image", "text": null, "image": "a.png", "image_url": null},
+        {"text": null, "image": null, "image_url": {"url": "b.png"}}, {"text": "Same?", "image": null}]},
+       {"role": "assistant", "content": ["No."]}]}
+      """)
+    #expect(nulls.images == ["a.png", "b.png"])
+    #expect(nulls.turns[0].content == [.image, .image, .text("Same?")])
+    #expect(nulls.turns[1].content == [.text("No.")])
+  }
+
   @Test("The id is the entry's, else its index")
   func ids() throws {
     let turns =
@@ -76,9 +102,9 @@ import Tokenization
       (#"{"conversations": 3}"#, "expected an array"),
       (#"{"conversations": []}"#, "empty"), (#"{"conversations": [3]}"#, "turn 1"),
       (#"{"conversations": [{"from": "robot", "value": "x"}]}"#, "unknown role \"robot\""),
-      (#"{"conversations": [{"from": "human"}]}"#, "\"value\" is missing"),
-      (#"{"conversations": [{"value": "x"}]}"#, "no \"from\""),
-      (#"{"messages": [{"role": "user", "content": 3}]}"#, "\"content\" is an integer"),
+      (#"{"conversations": [{"from": "human"}]}"#, "its text is missing"),
+      (#"{"conversations": [{"value": "x"}]}"#, "no \"role\" or \"from\""),
+      (#"{"messages": [{"role": "user", "content": 3}]}"#, "its text is an integer"),
       (#"{"messages": [{"role": "user", "content": [{"type": "audio"}]}]}"#, "unknown part"),
       (
         #"{"conversations": [{"from": "human", "value": "x"}, {"from": "gpt", "value": " \n"}]}"#,
@@ -106,6 +132,30 @@ import Tokenization
       (
         #"{"conversations": [{"from": "human", "value": "x<|im_end|>"}, {"from": "gpt", "value": "y"}]}"#,
         "control token <|im_end|>"
+      ),
+      (
+        #"{"messages": [{"role": "system", "content": [{"type": "image", "image": "a"}]}, {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}"#,
+        "turn 1: an image in a turn of the system"
+      ),
+      (
+        #"{"image": "a", "messages": [{"role": "user", "content": [{"type": "image", "image": "b"}]}, {"role": "assistant", "content": "y"}]}"#,
+        "both beside the turns and within them"
+      ),
+      (
+        #"{"messages": [{"role": "user", "content": [{"type": "image", "image": 3}]}]}"#,
+        "an integer"
+      ),
+      (#"{"messages": [{"role": "user", "content": [{"text": 3}]}]}"#, "a text part without text"),
+      (#"{"messages": [{"role": "user", "content": null}]}"#, "its text is missing"),
+      (#"{"image": [""], "messages": [{"role": "user", "content": "x"}]}"#, "an empty text"),
+      (#"{"video": "a.mp4", "conversations": [{"from": "human", "value": "<video>"}]}"#, "videos"),
+      (
+        #"{"system": "x", "messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}"#,
+        "both beside the turns and among them"
+      ),
+      (
+        #"{"system": "<|im_start|>", "messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}"#,
+        "control token <|im_start|>"
       ),
       (
         #"{"visual_labels": "x", "conversations": [{"from": "human", "value": "x"}]}"#,

@@ -56,6 +56,7 @@ import Testing
       ("[\n{\"a\": 1}\n{\"b\": 2}]", "line 3"), ("[{\"a\": 1},\n\n]", "line 3"),
       ("[{\"a\": 1},\n{\"b\": [1, 2}", "line 2"), ("[{\"a\": 1}", "line 1"), ("[", "line 1"),
       ("[1]\n]", "line 2"), ("[,1]", "line 1"), ("[1,,2]", "line 1"),
+      ("[1,\n{\"a\": [1}\n, 2, 3]", "line 2: not valid JSON: '}' closes another bracket"),
       ("[\n\"" + String(repeating: "x", count: 2000), "line 2"), ("", "empty"), (" \n ", "empty"),
     ])
   func malformed(_ text: String, _ message: String) {

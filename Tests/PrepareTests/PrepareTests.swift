@@ -74,7 +74,7 @@ private func entry(
     let folder = try TemporaryFolder()
     try copyImages(to: folder.path)
     let bad: [(entry: String, reason: String)] = [
-      (entry("gone", image: "nothing.png"), "does not exist"),
+      (entry("gone", image: "nothing.png"), "No such file"),
       (entry("cut", image: "bad-cut.jpg"), "damaged"),
       (entry("text", image: "bad-text.png"), "not an image"),
       (entry("empty", image: "bad-empty.png"), "an empty file"),
@@ -142,11 +142,31 @@ private func entry(
     #expect(!FileManager.default.fileExists(atPath: folder.path + "/out/manifest.json"))
   }
 
-  @Test("Broken JSON in an array: 65 and the line of the file, whatever the line of the entry")
+  @Test("An entry of an array that is not JSON is rejected by itself, with the line of the file")
+  func brokenEntry() throws {
+    let folder = try TemporaryFolder()
+    let broken = ["{\"id\":\n\n 3,, }", "[\"a\" 1]", "{'a': 1}", "nul", "{\"id\": \"\\x\"}"]
+    try folder.write(
+      dataset([entry("a", image: nil, "x")] + broken + [entry("b", image: nil, "y")]),
+      to: "data.json")
+    let run = try Program.prepare(folder.path, preset: "prepare:\n  max_reject_share: 0.9\n")
+    try #require(run.code == 0, "\(run.errors)")
+    let found = try rejects(folder.path + "/out")
+    #expect(found.map { $0["index"]?.asInt } == [1, 2, 3, 4, 5])
+    #expect(found.map { $0["line"]?.asInt } == [3, 6, 7, 8, 9])
+    let lines = [5, 6, 7, 8, 9]
+    for (reject, line) in zip(found, lines) {
+      let reason = reject["reason"]?.asString ?? ""
+      #expect(reason.contains("data.json, line \(line): invalid JSON"), "\(reason)")
+    }
+    let reader = try ArtifactReader(directory: folder.path + "/out", kind: .samples)
+    #expect(reader.indices == [0, 6])
+  }
+
+  @Test("An array that breaks off or lacks a comma: 65 and the line of the file")
   func brokenArray() throws {
     let folder = try TemporaryFolder()
     for (text, line) in [
-      (dataset([entry("a", image: nil, "x"), "{\"id\":\n\n 3,, }"]), "line 5"),
       ("[\n{\"a\": 1}\n{\"b\": 2}]", "line 3"), ("[\n{\"a\": [1, 2}\n", "line 2"),
     ] {
       try folder.write(text, to: "data.json")
@@ -278,6 +298,68 @@ private func entry(
     #expect(manifests[0].facts == manifests[1].facts)
     let third = try Program.prepare(folder.path, preset: preset)
     #expect(third.code == 0 && third.errors.contains("nothing to do"))
+  }
+
+  @Test("Another picture under the same name is noticed, a copy of the same one is not")
+  func changedImages() throws {
+    let folder = try TemporaryFolder()
+    try copyImages(to: folder.path)
+    try folder.write(
+      dataset([entry("a"), entry("b", image: "grey.png"), entry("c", image: "later.png")]),
+      to: "data.json")
+    func prepare() throws -> String {
+      let run = try Program.prepare(folder.path, preset: "prepare:\n  max_reject_share: 0.5\n")
+      #expect(run.code == 0, "\(run.errors)")
+      return run.errors
+    }
+    func replace(_ name: String, by other: String) throws {
+      let bytes = try Files.read(Program.goldens + "/images/" + other)
+      try Data(bytes).write(to: URL(fileURLWithPath: folder("images/" + name)))
+    }
+    func samples() throws -> [Int] {
+      try ArtifactReader(directory: folder("out"), kind: .samples).indices
+    }
+    _ = try prepare()
+    #expect(try samples() == [0, 1])
+    try replace("rgb.png", by: "rgb.png")
+    #expect(try prepare().contains("nothing to do"))
+    // Of the same size, too: the bytes decide.
+    let before = try content(folder("out"))
+    try replace("grey.png", by: "palette.png")
+    #expect(try prepare().contains("the image images/grey.png is another one now"))
+    #expect(try content(folder("out")) != before)
+    #expect(try prepare().contains("nothing to do"))
+    try replace("later.png", by: "rgb.jpg")
+    #expect(try prepare().contains("the image images/later.png is another one now"))
+    #expect(try samples() == [0, 1, 2])
+    // What was made of images that are gone stands.
+    try FileManager.default.removeItem(atPath: folder("images"))
+    #expect(try prepare().contains("nothing to do"))
+  }
+
+  @Test("An interrupted run makes the shards anew whose pictures are other ones now")
+  func changedImagesOfFinishedShards() throws {
+    let folder = try TemporaryFolder()
+    try copyImages(to: folder.path)
+    let names = ["rgb.png", "grey.png", "rgb.jpg", "nothing.png"]
+    try folder.write(dataset(names.map { entry($0, image: $0) }), to: "data.json")
+    let preset = "prepare:\n  max_reject_share: 0.2\n  samples_per_shard: 1\n"
+    // Stops at the last entry, three shards written.
+    #expect(try Program.prepare(folder.path, preset: preset).code == 65)
+    let first = try content(folder("out"))
+    #expect(first.count == 4)
+    for (name, source) in [("grey.png", "palette.png"), ("nothing.png", "rgb.png")] {
+      let bytes = try Files.read(Program.goldens + "/images/" + source)
+      try Data(bytes).write(to: URL(fileURLWithPath: folder("images/" + name)))
+    }
+    let run = try Program.prepare(folder.path, preset: preset)
+    #expect(run.code == 0, "\(run.errors)")
+    let second = try content(folder("out"))
+    #expect(second["shard-00000.lmdb"] == first["shard-00000.lmdb"])
+    #expect(second["shard-00001.lmdb"] != first["shard-00001.lmdb"])
+    let whole = try Program.prepare(folder.path, preset: preset, output: folder("whole"))
+    #expect(whole.code == 0)
+    #expect(try content(folder("whole")) == second)
   }
 
   @Test("--limit takes the first entries")

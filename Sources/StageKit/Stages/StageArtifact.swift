@@ -6,11 +6,12 @@ extension Stage {
   /// Opens the artifact that this stage writes, or returns nil when it is finished already, with
   /// the same settings and inputs: then there is nothing to do, and the log says so.
   ///
-  /// `settings` must hold all that decides the content; `--limit` is added here. Throws 73 when
-  /// the folder cannot be written or holds something else.
+  /// `settings` must hold all that decides the content; `--limit` is added here. `redo` says why a
+  /// finished one is made again all the same. Throws 73 when the folder cannot be written or holds
+  /// something else.
   public func artifact(
     at directory: String, kind: ArtifactKind, settings: JSON, inputs: [String: String],
-    samplesPerShard: Int = 128
+    samplesPerShard: Int = 128, redo: String? = nil
   ) throws -> ArtifactWriter? {
     var settings = settings
     if let limit, case .object(var members) = settings {
@@ -19,7 +20,8 @@ extension Stage {
     }
     let writer = try ArtifactWriter(
       directory: directory, kind: kind, settings: settings, inputs: inputs, seed: seed,
-      threads: threads, samplesPerShard: samplesPerShard, program: name, version: Stage.version)
+      threads: threads, samplesPerShard: samplesPerShard, program: name, version: Stage.version,
+      redo: redo)
     if writer.isComplete {
       writer.confirm()
       log.info("nothing to do: \(directory) is finished")
