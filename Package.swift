@@ -113,7 +113,9 @@ let package = Package(
       .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
       .testTarget(
         name: "PrepareTests",
-        dependencies: ["vlsi-prepare", "Artifacts", "Imaging", "Tokenization", "TestSupport"]),
+        dependencies: [
+          "vlsi-prepare", "Artifacts", "Imaging", "StageKit", "Tokenization", "TestSupport",
+        ]),
       .testTarget(
         name: "Qwen2VLTests",
         dependencies: [
