@@ -6,12 +6,15 @@ import Kernels
 public final class Tape {
   public let recording: Bool
   private var steps: [() -> Void] = []
+  /// Whether an op so far had an input or a weight that learns, recorded or not.
+  private var sawLearning = false
 
   public init(recording: Bool) { self.recording = recording }
 
   /// A tensor for the result of an op, with room for a gradient when any input has.
   public func result(_ shape: [Int], needsGradient: Bool) -> Tensor {
-    Tensor(shape, needsGradient: recording && needsGradient)
+    sawLearning = sawLearning || needsGradient
+    return Tensor(shape, needsGradient: recording && needsGradient)
   }
 
   /// Notes the backward step of the op that made `output`. The step runs only if a gradient
@@ -42,14 +45,18 @@ public final class Tape {
   }
 
   /// Gradient checkpointing: computes `body` without keeping its intermediate tensors, and computes
-  /// it again when its gradient is needed. The parameters inside learn as if it were recorded.
+  /// it again when its gradient is needed. The parameters inside learn as if it were recorded; where
+  /// neither they nor the input learn, nothing is computed again.
   public func checkpoint(_ input: Tensor, _ body: @escaping (Tape, Tensor) -> Tensor) -> Tensor {
     guard recording else { return body(self, input) }
-    let plain = body(Tape(recording: false), input.detached())
+    let first = Tape(recording: false)
+    let plain = body(first, input.detached())
+    guard input.needsGradient || first.sawLearning else { return plain }
+    sawLearning = true
     let output = Tensor(plain.shape, buffer: plain.buffer, slot: Tensor.GradientSlot())
     record(output) { gradient in
       let inner = Tape(recording: true)
-      let again = input.detached(needsGradient: true)
+      let again = input.detached(needsGradient: input.needsGradient)
       let result = body(inner, again)
       if let sum = result.gradientSum() { addScaled(gradient, 1, to: sum, result.count) }
       inner.runSteps()

@@ -69,6 +69,27 @@ import Testing
     }
   }
 
+  /// A frozen vision encoder must not be run a second time, nor backwards.
+  @Test func checkpointingOfWhatDoesNotLearnComputesOnce() {
+    for (inputLearns, weightLearns) in [(false, false), (true, false), (false, true)] {
+      let weight = Parameter("w", shape: [2, 2], values: [1, 2, 3, 4], trainable: weightLearns)
+      let input = Tensor([1, 1], [1, 2], needsGradient: inputLearns)
+      let tape = Tape(recording: true)
+      var runs = 0
+      let y = tape.checkpoint(input) { tape, x in
+        runs += 1
+        return tape.linear(x, weight)
+      }
+      #expect(y.array == [3, 7])
+      let learns = inputLearns || weightLearns
+      #expect(y.needsGradient == learns)
+      tape.backward(tape.squaredDistance(y, to: Tensor([0, 0], [1, 2])))
+      #expect(runs == (learns ? 2 : 1))
+      #expect((input.gradient != nil) == inputLearns)
+      #expect((weight.gradient != nil) == weightLearns)
+    }
+  }
+
   @Test func aTapeThatDoesNotRecordKeepsNothing() {
     let tape = Tape(recording: false)
     let weight = Parameter("w", shape: [2, 2], values: [1, 2, 3, 4], trainable: true)
