@@ -46,7 +46,8 @@ public enum Files {
 
   /// Opens for reading. Throws 66 when it cannot.
   static func open(_ path: String) throws -> Int32 {
-    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+    // A pipe would otherwise keep us waiting for its writer.
+    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw Failure(.inputMissing, "cannot read: \(reason)", at: path) }
     return descriptor
   }
@@ -59,8 +60,9 @@ public enum Files {
     let descriptor = try open(path)
     defer { close(descriptor) }
     var info = stat()
-    guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT != S_IFDIR else {
-      throw Failure(.inputMissing, "is a folder, not a file", at: path)
+    guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
+      let kind = info.st_mode & S_IFMT == S_IFDIR ? "folder" : "device"
+      throw Failure(.inputMissing, "is a \(kind), not a file", at: path)
     }
     let size = Int(info.st_size)
     guard size <= limit else {
