@@ -16,7 +16,9 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], false),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
   ("Tokenization", ["Failures", "Artifacts"], false),
-  ("Imaging", ["Failures", "Artifacts", "CTurboJPEG", "CPNG", "CWebP"], false),
+  (
+    "Imaging", ["Failures", "Kernels", "Artifacts", "CTurboJPEG", "CSPNG", "CWebP", "CGIF"], false
+  ),
   (
     "Qwen2VL",
     ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging"], false
@@ -88,8 +90,9 @@ let package = Package(
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(
       name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
-    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
-    .systemLibrary(name: "CWebP", pkgConfig: "libwebp", providers: [.apt(["libwebp-dev"])]),
+    .systemLibrary(name: "CSPNG", pkgConfig: "spng", providers: [.apt(["libspng-dev"])]),
+    .systemLibrary(name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
+    .systemLibrary(name: "CGIF", pkgConfig: "libgif", providers: [.apt(["libgif-dev"])]),
   ]
     + floors.map {
       .target(name: $0.name, dependencies: $0.needs, swiftSettings: $0.fast ? fast : [])
@@ -110,7 +113,7 @@ let package = Package(
         name: "DumpTests", dependencies: ["vlsi-dump", "Artifacts", "Checkpoints", "TestSupport"]),
       .testTarget(
         name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"]),
-      .testTarget(name: "ImagingTests", dependencies: ["Imaging"]),
+      .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Artifacts", "TestSupport"]),
       .testTarget(
         name: "PrepareTests",
         dependencies: [

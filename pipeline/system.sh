@@ -24,8 +24,9 @@ need liblmdb-dev lmdb.h
 need libzstd-dev zstd.h
 need libxxhash-dev xxhash.h
 need libturbojpeg0-dev turbojpeg.h
-need libpng-dev png.h
-need libwebp-dev webp/decode.h
+need libspng-dev spng.h
+need libwebp-dev webp/demux.h
+need libgif-dev gif_lib.h
 command -v pkg-config > /dev/null || packages="$packages pkg-config"
 [ -z "$packages" ] && exit 0
 

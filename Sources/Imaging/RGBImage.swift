@@ -1,5 +1,6 @@
+import Artifacts
 import Failures
-import Foundation
+import Kernels
 
 /// An image of 8-bit red, green and blue.
 public struct RGBImage: Sendable, Equatable {
@@ -10,6 +11,9 @@ public struct RGBImage: Sendable, Equatable {
 
   /// Images of more pixels are refused, as Pillow refuses them: a small file can claim any size.
   static let mostPixels = 178_956_970
+  static let mostSide = 1 << 20
+  /// Larger files are refused before they are read.
+  static let mostBytes = 1 << 30
 
   /// - Throws: `Failure(.software)` where the count of pixels is not width · height · 3.
   public init(width: Int, height: Int, pixels: [UInt8]) throws {
@@ -23,24 +27,18 @@ public struct RGBImage: Sendable, Equatable {
     self.pixels = pixels
   }
 
-  /// Reads a PNG, JPEG or WebP file, told apart by its first bytes.
+  /// Reads a PNG, JPEG, WebP or GIF file, told apart by its first bytes.
   ///
-  /// Gives what Pillow's `exif_transpose(open(path)).convert("RGB")` gives: colours as stored,
-  /// alpha dropped, EXIF orientation applied, the first frame.
+  /// Gives what transformers' `convert_to_rgb` makes of Pillow's `exif_transpose(open(path))`:
+  /// the first frame, turned upright as its metadata say, colours as stored, what is transparent
+  /// laid over white.
   ///
   /// - Throws: `Failure`, 66 where the file cannot be read, 65 where it is no whole image.
   public init(contentsOf path: String) throws {
-    var isDirectory: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
-      throw Failure(.inputMissing, "the image does not exist", at: path)
-    }
-    guard !isDirectory.boolValue, let data = FileManager.default.contents(atPath: path) else {
-      throw Failure(.inputMissing, "the image cannot be read", at: path)
-    }
-    try self.init(decoding: [UInt8](data), place: path)
+    try self.init(decoding: try Files.read(path, limit: RGBImage.mostBytes), place: path)
   }
 
-  /// Decodes the bytes of a PNG, JPEG or WebP file.
+  /// Decodes the bytes of a PNG, JPEG, WebP or GIF file.
   ///
   /// - Parameter place: the file, for messages.
   public init(decoding bytes: [UInt8], place: String) throws {
@@ -52,20 +50,38 @@ public struct RGBImage: Sendable, Equatable {
       bytes[8..<12].elementsEqual("WEBP".utf8)
     {
       self = try WebPDecoder.decode(bytes, place: place)
+    } else if GIFDecoder.signatures.contains(where: bytes.starts(with:)) {
+      self = try GIFDecoder.decode(bytes, place: place)
     } else {
       throw Failure(
-        .badData, "not an image that can be read", at: place, expected: "PNG, JPEG or WebP",
+        .badData, "not an image that can be read", at: place, expected: "PNG, JPEG, WebP or GIF",
         found: bytes.isEmpty ? "an empty file" : "other content")
     }
   }
 
   /// Refuses sizes that no image should have, before memory is asked for.
   static func check(width: Int, height: Int, place: String) throws {
-    guard width > 0, height > 0, height <= mostPixels / width else {
+    guard width > 0, height > 0, max(width, height) <= mostSide, height <= mostPixels / width else {
       throw Failure(
         .badData, "the image's size is out of range", at: place,
-        expected: "1 to \(mostPixels) pixels", found: "\(width) x \(height)")
+        expected: "1 to \(mostPixels) pixels, no side above \(mostSide)",
+        found: "\(width) x \(height)")
     }
+  }
+
+  /// - Parameter rgba: [height, width, 4]
+  init(width: Int, height: Int, overWhite rgba: [UInt8]) throws {
+    let count = width * height
+    guard rgba.count == count * 4 else {
+      throw Failure(.software, "pixels do not fill the image", found: "\(rgba.count) bytes")
+    }
+    try self.init(
+      width: width, height: height,
+      pixels: [UInt8](unsafeUninitializedCapacity: count * 3) { target, filled in
+        guard let target = target.baseAddress else { return }
+        layOverWhite(rgba, count: count, to: target)
+        filled = count * 3
+      })
   }
 
   /// The image turned upright: orientation as in EXIF, 1 to 8; others leave it as it is.
@@ -73,27 +89,26 @@ public struct RGBImage: Sendable, Equatable {
     guard (2...8).contains(orientation) else { return self }
     let swaps = orientation >= 5
     let (newWidth, newHeight) = swaps ? (height, width) : (width, height)
-    var result = [UInt8](repeating: 0, count: pixels.count)
-    var target = 0
-    for y in 0..<newHeight {
-      for x in 0..<newWidth {
-        let (sourceX, sourceY) =
-          switch orientation {
-          case 2: (width - 1 - x, y)
-          case 3: (width - 1 - x, height - 1 - y)
-          case 4: (x, height - 1 - y)
-          case 5: (y, x)
-          case 6: (y, height - 1 - x)
-          case 7: (width - 1 - y, height - 1 - x)
-          default: (width - 1 - y, x)
-          }
-        let source = (sourceY * width + sourceX) * 3
-        result[target] = pixels[source]
-        result[target + 1] = pixels[source + 1]
-        result[target + 2] = pixels[source + 2]
-        target += 3
+    let (right, down) = (width - 1, (height - 1) * width)
+    // The corner that comes to the top left, and the steps that lead right and down from there.
+    let (first, stepRight, stepDown) =
+      switch orientation {
+      case 2: (right, -1, width)
+      case 3: (right + down, -1, -width)
+      case 4: (down, 1, -width)
+      case 5: (0, width, 1)
+      case 6: (down, -width, 1)
+      case 7: (right + down, -width, -1)
+      default: (right, width, -1)
       }
-    }
-    return try RGBImage(width: newWidth, height: newHeight, pixels: result)
+    return try RGBImage(
+      width: newWidth, height: newHeight,
+      pixels: [UInt8](unsafeUninitializedCapacity: pixels.count) { target, count in
+        guard let target = target.baseAddress else { return }
+        gatherPixels(
+          pixels, first: first, right: stepRight, down: stepDown, height: newHeight,
+          width: newWidth, to: target)
+        count = pixels.count
+      })
   }
 }

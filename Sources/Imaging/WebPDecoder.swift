@@ -1,42 +1,58 @@
 import CWebP
 import Failures
 
-/// WebP through libwebp.
+/// WebP through libwebp; of an animation its first frame.
 enum WebPDecoder {
   static func decode(_ bytes: [UInt8], place: String) throws -> RGBImage {
-    var features = WebPBitstreamFeatures()
-    guard WebPGetFeatures(bytes, bytes.count, &features) == VP8_STATUS_OK else {
-      throw Failure(.badData, "the WebP is damaged", at: place)
-    }
-    guard features.has_animation == 0 else {
-      throw Failure(.badData, "the WebP is animated", at: place, expected: "a single image")
-    }
-    let (width, height) = (Int(features.width), Int(features.height))
-    try RGBImage.check(width: width, height: height, place: place)
-    var done = false
-    let pixels = [UInt8](unsafeUninitializedCapacity: width * height * 3) { buffer, count in
-      done =
-        WebPDecodeRGBInto(
-          bytes, bytes.count, buffer.baseAddress, buffer.count, Int32(width * 3)) != nil
-      count = done ? buffer.count : 0
-    }
-    guard done else {
-      throw Failure(.badData, "the WebP is damaged or cut short", at: place)
-    }
-    return try RGBImage(width: width, height: height, pixels: pixels).oriented(orientation(bytes))
+    try bytes.withUnsafeBufferPointer { try decode($0, place: place) }
   }
 
-  private static func orientation(_ bytes: [UInt8]) -> Int {
-    var position = 12
-    while position + 8 <= bytes.count {
-      let size = (0..<4).reduce(0) { $0 | Int(bytes[position + 4 + $1]) << (8 * $1) }
-      let end = position + 8 + size
-      guard end <= bytes.count else { break }
-      if bytes[position..<position + 4].elementsEqual("EXIF".utf8) {
-        return Exif.orientation(bytes[position + 8..<end])
-      }
-      position = end + size % 2
+  private static func decode(
+    _ bytes: UnsafeBufferPointer<UInt8>, place: String
+  ) throws -> RGBImage {
+    let damaged = Failure(.badData, "the WebP is damaged or cut short", at: place)
+    // The demuxer reads from the buffer until it is deleted.
+    var data = WebPData(bytes: bytes.baseAddress, size: bytes.count)
+    guard let demuxer = WebPDemux(&data) else { throw damaged }
+    defer { WebPDemuxDelete(demuxer) }
+    let width = Int(WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_WIDTH))
+    let height = Int(WebPDemuxGetI(demuxer, WEBP_FF_CANVAS_HEIGHT))
+    try RGBImage.check(width: width, height: height, place: place)
+    var frame = WebPIterator()
+    guard WebPDemuxGetFrame(demuxer, 1, &frame) != 0 else { throw damaged }
+    defer { WebPDemuxReleaseIterator(&frame) }
+    let (x, y) = (Int(frame.x_offset), Int(frame.y_offset))
+    guard x >= 0, y >= 0, x + Int(frame.width) <= width, y + Int(frame.height) <= height else {
+      throw damaged
     }
-    return 1
+    var features = WebPBitstreamFeatures()
+    guard WebPGetFeatures(bytes.baseAddress, bytes.count, &features) == VP8_STATUS_OK else {
+      throw damaged
+    }
+    let hasAlpha = features.has_alpha != 0
+    let decode = hasAlpha ? WebPDecodeRGBAInto : WebPDecodeRGBInto
+    let channels = hasAlpha ? 4 : 3
+    // What a first frame leaves free is transparent, or black where nothing can be.
+    var pixels = [UInt8](repeating: 0, count: width * height * channels)
+    let start = (y * width + x) * channels
+    let done = pixels.withUnsafeMutableBufferPointer {
+      decode(
+        frame.fragment.bytes, frame.fragment.size, $0.baseAddress?.advanced(by: start),
+        $0.count - start, Int32(width * channels)) != nil
+    }
+    guard done else { throw damaged }
+    let image =
+      hasAlpha
+      ? try RGBImage(width: width, height: height, overWhite: pixels)
+      : try RGBImage(width: width, height: height, pixels: pixels)
+    let orientation = Orientation(exif: chunk("EXIF", demuxer), xmp: chunk("XMP ", demuxer))
+    return try image.oriented(orientation.value)
+  }
+
+  private static func chunk(_ name: String, _ demuxer: OpaquePointer) -> [UInt8]? {
+    var found = WebPChunkIterator()
+    guard WebPDemuxGetChunk(demuxer, name, 1, &found) != 0 else { return nil }
+    defer { WebPDemuxReleaseChunkIterator(&found) }
+    return [UInt8](UnsafeBufferPointer(start: found.chunk.bytes, count: found.chunk.size))
   }
 }

@@ -1,10 +1,10 @@
 import Foundation
 import Testing
 
-/// The files that Tests/Goldens/make_text_goldens.py made.
+/// The files that Tests/Goldens/make_image_goldens.py made.
 enum Goldens {
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().appending(path: "Goldens/text").path
+    .deletingLastPathComponent().appending(path: "Goldens/images").path
 
   static func decode<Value: Decodable>(_ name: String, as type: Value.Type) throws -> Value {
     let path = folder + "/" + name

@@ -19,7 +19,7 @@ import Tokenization
     change(&settings)
     let builder = SampleBuilder(
       tokenizer: tokenizer, template: try ChatTemplate(tokenizer: tokenizer), processor: processor,
-      settings: settings, images: ImageFolder(path: Program.goldens + "/images"), dataset: "data")
+      settings: settings, images: ImageFolder(path: Program.images), dataset: "data")
     switch builder.build(.init(index: 0, line: 1, bytes: Array(entry.utf8))).outcome {
     case .sample(let record, let totals):
       return (

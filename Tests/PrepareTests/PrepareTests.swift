@@ -43,7 +43,7 @@ private func entry(
     for (index, file) in [(0, "rgb.png"), (2, "exif6.jpg")] {
       let record = try reader.record(index)
       let image = try processor.resize(
-        try RGBImage(contentsOf: Program.goldens + "/images/" + file))
+        try RGBImage(contentsOf: Program.images + "/" + file))
       let pixels = try record.tensor("pixels.0")
       #expect(pixels.shape == [image.height, image.width, 3])
       #expect(pixels.bytes == image.pixels)
@@ -313,7 +313,7 @@ private func entry(
       return run.errors
     }
     func replace(_ name: String, by other: String) throws {
-      let bytes = try Files.read(Program.goldens + "/images/" + other)
+      let bytes = try Files.read(Program.images + "/" + other)
       try Data(bytes).write(to: URL(fileURLWithPath: folder("images/" + name)))
     }
     func samples() throws -> [Int] {
@@ -349,7 +349,7 @@ private func entry(
     let first = try content(folder("out"))
     #expect(first.count == 4)
     for (name, source) in [("grey.png", "palette.png"), ("nothing.png", "rgb.png")] {
-      let bytes = try Files.read(Program.goldens + "/images/" + source)
+      let bytes = try Files.read(Program.images + "/" + source)
       try Data(bytes).write(to: URL(fileURLWithPath: folder("images/" + name)))
     }
     let run = try Program.prepare(folder.path, preset: preset)

@@ -8,9 +8,11 @@ struct Program {
   var code: Int32
   var errors: String
 
-  /// The folder that Tests/Goldens/make_text_goldens.py made.
-  static let goldens = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().appending(path: "Goldens/text").path
+  private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent()
+  /// What Tests/Goldens/make_text_goldens.py and make_image_goldens.py made.
+  static let goldens = root.appending(path: "Goldens/text").path
+  static let images = root.appending(path: "Goldens/images").path
 
   static let executable: URL = {
     let built = Bundle.main.bundleURL
@@ -46,7 +48,7 @@ struct Program {
 /// Puts the golden images into a folder's `images`.
 func copyImages(to folder: String) throws {
   try FileManager.default.copyItem(
-    atPath: Program.goldens + "/images", toPath: folder + "/images")
+    atPath: Program.images, toPath: folder + "/images")
 }
 
 /// The lines of rejects.jsonl.
