@@ -121,7 +121,7 @@ compared = $(if $(filter sft,$1),compare/sft/model) \
   $(if $(filter last-layer,$1),compare/last-layer/adapter compare/last-layer/model)
 .PHONY: $(call stage_targets,complete)
 $(foreach n,$(ACTIVE),$(eval complete-$n: $(call artifacts,$n)))
-.SECONDARY: $(foreach n,$(ACTIVE),$(patsubst %,runs/$n/features/%/manifest.json,teacher student))
+.SECONDARY: $(foreach n,$(ACTIVE),$(patsubst %,runs/$n/features/%/manifest.json,teacher student model))
 $(call stage_targets,complete):
 	@:
 
@@ -132,9 +132,9 @@ $(call stage_targets,compare): compare-%:
 # A stage again, though nothing changed: what it wrote is removed, and all that follows from it.
 after_report := report
 after_evaluate := evaluation report
-after_finetune := model compare/sft compare/last-layer/model \
+after_finetune := model features/model compare/sft compare/last-layer/model \
   evaluation/model evaluation/sft evaluation/last-layer report
-after_align := adapter model compare/last-layer evaluation/model evaluation/last-layer report
+after_align := adapter model features/model compare/last-layer evaluation/model evaluation/last-layer report
 after_target := targets $(after_align)
 after_verbalize := verbalizers $(after_target)
 after_extract := features $(after_verbalize)

@@ -34,6 +34,8 @@ for baseline in sft last-layer; do
   case " $* " in *" $baseline "*) printf '    %s' "$(mark compare/$baseline/model)" ;; esac
 done
 printf '\n |\n'
+mark features/model
+printf '\n'
 for name in "$@"; do printf '%s\n' "$(mark "evaluation/$name")"; done
 [ $# -eq 0 ] || echo " |"
 mark report

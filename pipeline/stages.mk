@@ -113,6 +113,15 @@ runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter
 
 # MARK: Scores and the report
 
+# The distilled student's layers, heard on the first samples: the report sets them beside the
+# student's of before.
+HEARD := 64
+runs/%/features/model/manifest.json: runs/%/model/manifest.json runs/%/samples/manifest.json \
+    runs/%/.preset/features-student | $(BUILT)
+	$(BIN)/vlsi-extract $(call options,$*) --role student --limit $(HEARD) --model runs/$*/model \
+	  --samples runs/$*/samples --output $(@D)
+	@touch $@
+
 define evaluate
 $(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark) \
 	  --images $(or $(IMAGES_$*),$(patsubst %/,%,$(dir $(benchmark)))) --output $(@D)
@@ -145,7 +154,7 @@ asked = $(if $(call benchmark_files,$1),teacher student model \
   $(if $(filter 1,$(COMPARE)),$(call baselines,$1)))
 evaluations = $(patsubst %,runs/$1/evaluation/%/manifest.json,$(call asked,$1))
 
-runs/%/report/manifest.json: runs/%/model/manifest.json runs/%/.preset/report \
-    $$(call evaluations,$$*) | $(BUILT)
+runs/%/report/manifest.json: runs/%/model/manifest.json runs/%/features/model/manifest.json \
+    runs/%/.preset/report $$(call evaluations,$$*) | $(BUILT)
 	$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output $(@D)
 	@touch $@

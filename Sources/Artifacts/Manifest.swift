@@ -61,10 +61,11 @@ public struct Manifest: Sendable, Equatable {
     return Fingerprint.combine(parts)
   }
 
-  public var records: Int { shards.reduce(0) { $0 + $1.records } }
+  // Sums wrap: a manifest that claims more than there can be is refused for its files, not here.
+  public var records: Int { shards.reduce(0) { $0 &+ $1.records } }
   /// Bytes of the shards and files.
   public var bytes: Int {
-    shards.reduce(0) { $0 + $1.bytes } + files.reduce(0) { $0 + $1.bytes }
+    shards.reduce(0) { $0 &+ $1.bytes } &+ files.reduce(0) { $0 &+ $1.bytes }
   }
 }
 

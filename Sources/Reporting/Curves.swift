@@ -4,14 +4,18 @@ import Artifacts
 public struct Curve: Sendable, Equatable {
   public var label: String
   public var points: [(x: Double, y: Double)]
+  /// Whose it is.
+  var tone: Tone
 
-  public init(_ label: String, _ points: [(x: Double, y: Double)]) {
+  init(_ label: String, _ points: [(x: Double, y: Double)], tone: Tone = .other) {
     self.label = label
+    self.tone = tone
     self.points = points.filter { $0.x.isFinite && $0.y.isFinite }
   }
 
   public static func == (left: Curve, right: Curve) -> Bool {
-    left.label == right.label && left.points.map(\.x) == right.points.map(\.x)
+    left.label == right.label && left.tone == right.tone
+      && left.points.map(\.x) == right.points.map(\.x)
       && left.points.map(\.y) == right.points.map(\.y)
   }
 
@@ -24,7 +28,17 @@ public struct Curve: Sendable, Equatable {
       let size = Double(part.count)
       binned.append((part.reduce(0) { $0 + $1.x } / size, part.reduce(0) { $0 + $1.y } / size))
     }
-    return Curve(label, binned)
+    return Curve(label, binned, tone: tone)
+  }
+
+  /// The means over the first and the last tenth of the points; nil without points.
+  var ends: (start: Double, end: Double)? {
+    guard !points.isEmpty else { return nil }
+    let tenth = max(1, points.count / 10)
+    func mean(_ part: ArraySlice<(x: Double, y: Double)>) -> Double {
+      part.reduce(0) { $0 + $1.y } / Double(part.count)
+    }
+    return (mean(points.prefix(tenth)), mean(points.suffix(tenth)))
   }
 
   /// The mean over the points up to `share` of the curve, as far back as a twentieth of it.
@@ -45,17 +59,17 @@ public struct VerbalizationCurves: Sendable {
   public static let shares = [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]
 
   /// From lines {"step", "layer", "loss"}; nil when there is none.
-  public init?(_ lines: [JSON]) {
+  init?(_ lines: [JSON], tone: Tone = .other) {
     var byLayer: [Int: [(x: Double, y: Double)]] = [:]
     for line in lines {
       guard let step = line["step"]?.asInt, let layer = line["layer"]?.asInt,
         let loss = line["loss"]?.asDouble
       else { continue }
-      byLayer[layer, default: []].append((Double(step + 1), loss))
+      byLayer[layer, default: []].append((Double(step) + 1, loss))
     }
     guard !byLayer.isEmpty else { return nil }
     layers = byLayer.sorted { $0.key < $1.key }.map { layer, points in
-      (layer, Curve("layer \(layer)", points.sorted { $0.x < $1.x }))
+      (layer, Curve("layer \(layer)", points.sorted { $0.x < $1.x }, tone: tone))
     }
   }
 
@@ -73,42 +87,14 @@ public struct VerbalizationCurves: Sendable {
   }
 }
 
-/// The terms of the interaction's loss over steps.
-public struct InteractionCurves: Sendable {
-  public var last: Curve
-  /// One for each student target layer, shallow to deep; none where only the last layer is taught.
-  public var intermediate: [Curve]
-
-  /// From lines {"step", "last", "intermediate"}; nil when there is none.
-  public init?(_ lines: [JSON], studentLayers: [Int]) {
-    var last: [(x: Double, y: Double)] = []
-    var terms: [[(x: Double, y: Double)]] = []
-    for line in lines {
-      guard let step = line["step"]?.asInt.map({ Double($0 + 1) }) else { continue }
-      if let value = line["last"]?.asDouble { last.append((step, value)) }
-      for (i, value) in (line["intermediate"]?.asArray ?? []).enumerated() {
-        if i == terms.count { terms.append([]) }
-        if let value = value.asDouble { terms[i].append((step, value)) }
-      }
-    }
-    // A last-layer run writes zeros for terms that it does not have.
-    terms = terms.filter { $0.contains { $0.y != 0 } }
-    guard !last.isEmpty || !terms.isEmpty else { return nil }
-    self.last = Curve("last layer", last)
-    intermediate = terms.enumerated().map { i, points in
-      Curve("layer \(i < studentLayers.count ? studentLayers[i] : i + 1)", points)
-    }
-  }
-}
-
 extension Curve {
   /// `loss` over steps, those before this stage counted too; nil when there is none.
-  init?(loss lines: [JSON], label: String, after offset: Int) {
+  init?(loss lines: [JSON], label: String, tone: Tone, after offset: Int) {
     let points = lines.compactMap { line -> (x: Double, y: Double)? in
       guard let step = line["step"]?.asInt, let loss = line["loss"]?.asDouble else { return nil }
-      return (Double(offset + step + 1), loss)
+      return (Double(offset) + Double(step) + 1, loss)
     }
     if points.isEmpty { return nil }
-    self.init(label, points)
+    self.init(label, points, tone: tone)
   }
 }

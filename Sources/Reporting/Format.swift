@@ -24,7 +24,18 @@ enum Format {
   static func short(_ number: Double) -> String {
     guard number.isFinite else { return "–" }
     let text = String(format: "%.4g", number)
-    return abs(number) >= 1000 ? count(Int(number.rounded())) : text
+    let plain = (1000..<1e15).contains(abs(number)) ? count(Int(number.rounded())) : text
+    // A true minus, not a hyphen; an exponent keeps its own.
+    return plain.hasPrefix("-") ? "−" + plain.dropFirst() : plain
+  }
+
+  /// Three significant digits, whatever the size: a norm, a loss.
+  static func significant(_ number: Double) -> String {
+    guard number.isFinite else { return "–" }
+    if number == 0 { return "0" }
+    let size = Int(log10(abs(number)).rounded(.down))
+    guard (-4...5).contains(size) else { return String(format: "%.2e", number) }
+    return size > 2 ? short(number) : fixed(number, 2 - size)
   }
 
   /// A share, 0 to 1, as a percentage with one digit.

@@ -46,16 +46,17 @@ struct HTML: Sendable, Equatable, ExpressibleByStringInterpolation {
 
 extension HTML {
   /// A table that scrolls sideways where the screen is too narrow. The first column is text, the
-  /// others are numbers.
+  /// others are numbers; a cell or a head may bring its own element, to carry a class.
   static func table(
     _ head: [HTML], _ rows: [(cells: [HTML], isStrong: Bool)], caption: String? = nil,
     style: String = ""
   ) -> HTML {
-    let header: [HTML] = head.map { "<th scope=\"col\">\($0)</th>" }
+    let header: [HTML] = head.map {
+      $0.text.hasPrefix("<th") ? $0 : "<th scope=\"col\">\($0)</th>"
+    }
     let body: [HTML] = rows.map { row in
       let cells: [HTML] = row.cells.enumerated().map { column, cell in
         if column == 0 { return "<th scope=\"row\">\(cell)</th>" }
-        // A cell may bring its own element, to carry a class.
         return cell.text.hasPrefix("<td") ? cell : "<td>\(cell)</td>"
       }
       let mark: HTML = row.isStrong ? " class=\"own\"" : ""

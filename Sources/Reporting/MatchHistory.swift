@@ -6,7 +6,7 @@ import Foundation
 public struct MatchHistory: Sendable {
   public let studentLayers: [Int]
   public let teacherLayers: [Int]
-  /// Shares of the picks [student layer, teacher layer] in the first and the last quarter of the
+  /// Shares of the picks [student layer, teacher layer] in the first and the last tenth of the
   /// steps; a row's sum is 1.
   public let start: [[Double]]
   public let end: [[Double]]
@@ -15,9 +15,26 @@ public struct MatchHistory: Sendable {
   public let byLot: [[Double]]?
   /// The mean number of the teacher layer matched, over steps, one for each student layer.
   public let depth: [Curve]
-  /// The mean over steps of the entropy of the sampling distribution and of its maximum, nats, one
-  /// for each student layer.
-  public let entropy: [(mean: Double, maximum: Double)]
+  /// Entropy of the sampling distribution and its maximum, nats, one for each student layer; empty
+  /// where the metrics do not tell.
+  public let entropy: [Entropy]
+
+  /// How much of a choice one student layer had, and made.
+  public struct Entropy: Sendable, Equatable {
+    /// Means over a stretch of steps.
+    public struct Mean: Sendable, Equatable {
+      public var entropy: Double
+      public var maximum: Double
+      /// The entropy over its maximum; nil where there was nothing to choose.
+      public var ratio: Double? { maximum > 1e-9 ? entropy / maximum : nil }
+    }
+
+    /// The first and the last tenth of the steps.
+    public var start: Mean
+    public var end: Mean
+    /// The ratio over steps.
+    public var ratio: Curve
+  }
 
   /// Entropy over its maximum above which a pick is no learned match.
   public static let uniform = 0.95
@@ -29,52 +46,60 @@ public struct MatchHistory: Sendable {
   public init?(_ lines: [JSON], studentLayers: [Int], teacherLayers: [Int], settings: JSON?) {
     self.studentLayers = studentLayers
     self.teacherLayers = teacherLayers
-    let column = Dictionary(
-      teacherLayers.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-    var steps: [(step: Int, picks: [[Double]])] = []
-    var entropy = studentLayers.map { _ in 0.0 }
-    var maximum = entropy
-    var counted = 0
-    for line in lines {
+    let steps = lines.compactMap {
+      Step($0, students: studentLayers.count, teacherLayers: teacherLayers)
+    }
+    guard !steps.isEmpty, !studentLayers.isEmpty, !teacherLayers.isEmpty else { return nil }
+    let tenth = max(1, steps.count / 10)
+    start = MatchHistory.shares(steps.prefix(tenth).map(\.picks))
+    end = MatchHistory.shares(steps.suffix(tenth).map(\.picks))
+    depth = studentLayers.indices.map { i in
+      let points = steps.compactMap { step -> (x: Double, y: Double)? in
+        let total = step.picks[i].reduce(0, +)
+        guard total > 0 else { return nil }
+        let sum = zip(step.picks[i], teacherLayers).reduce(0) { $0 + $1.0 * Double($1.1) }
+        return (step.number, sum / total)
+      }
+      return Curve("layer \(studentLayers[i])", points, tone: .model)
+    }
+    let measured = steps.filter { !$0.entropy.isEmpty }
+    entropy =
+      measured.isEmpty
+      ? []
+      : studentLayers.indices.map { i in
+        MatchHistory.entropy(measured, layer: i, name: "layer \(studentLayers[i])")
+      }
+    byLot = MatchHistory.byLot(
+      students: studentLayers.count, teachers: teacherLayers.count, settings: settings)
+  }
+
+  /// What one line tells.
+  private struct Step {
+    var number: Double
+    /// [student layer, teacher layer]: how often picked, a pick of several layers shared among them.
+    var picks: [[Double]]
+    /// By student layer; empty where the line does not tell.
+    var entropy: [(value: Double, maximum: Double)] = []
+
+    init?(_ line: JSON, students: Int, teacherLayers: [Int]) {
       guard let step = line["step"]?.asInt, let batches = line["matches"]?.asArray,
         !batches.isEmpty
-      else { continue }
-      var picks = studentLayers.map { _ in teacherLayers.map { _ in 0.0 } }
+      else { return nil }
+      number = Double(step) + 1
+      picks = [[Double]](
+        repeating: [Double](repeating: 0, count: teacherLayers.count), count: students)
       for batch in batches {
-        for (i, match) in (batch.asArray ?? []).prefix(studentLayers.count).enumerated() {
-          let chosen = (match.asArray ?? []).compactMap { $0.asInt.flatMap { column[$0] } }
+        for (i, match) in (batch.asArray ?? []).prefix(students).enumerated() {
+          let chosen = (match.asArray ?? []).compactMap { layer in
+            layer.asInt.flatMap { teacherLayers.firstIndex(of: $0) }
+          }
           for j in chosen { picks[i][j] += 1 / Double(chosen.count) }
         }
       }
-      steps.append((step, picks))
-      guard let found = line["entropy"]?.asArray, let largest = line["maximum_entropy"]?.asArray,
-        found.count == entropy.count, largest.count == entropy.count
-      else { continue }
-      counted += 1
-      for i in entropy.indices {
-        entropy[i] += found[i].asDouble ?? 0
-        maximum[i] += largest[i].asDouble ?? 0
-      }
+      let found = line["entropy"]?.asArray ?? [], most = line["maximum_entropy"]?.asArray ?? []
+      guard found.count == students, most.count == students else { return }
+      entropy = zip(found, most).map { ($0.asDouble ?? 0, $1.asDouble ?? 0) }
     }
-    guard !steps.isEmpty, !studentLayers.isEmpty, !teacherLayers.isEmpty else { return nil }
-    let quarter = max(1, steps.count / 4)
-    start = MatchHistory.shares(steps.prefix(quarter).map(\.picks))
-    end = MatchHistory.shares(steps.suffix(quarter).map(\.picks))
-    depth = studentLayers.indices.map { i in
-      Curve(
-        "student layer \(studentLayers[i])",
-        steps.compactMap { step, picks in
-          let total = picks[i].reduce(0, +)
-          guard total > 0 else { return nil }
-          let sum = zip(picks[i], teacherLayers).reduce(0) { $0 + $1.0 * Double($1.1) }
-          return (Double(step + 1), sum / total)
-        })
-    }
-    self.entropy =
-      counted > 0
-      ? zip(entropy, maximum).map { ($0 / Double(counted), $1 / Double(counted)) } : []
-    byLot = MatchHistory.byLot(
-      students: studentLayers.count, teachers: teacherLayers.count, settings: settings)
   }
 
   private static func shares(_ tables: [[[Double]]]) -> [[Double]] {
@@ -86,6 +111,29 @@ public struct MatchHistory: Sendable {
       let total = row.reduce(0, +)
       return total > 0 ? row.map { $0 / total } : row
     }
+  }
+
+  /// The points of the ratio's curve: each the sum of its steps' entropies over that of the maxima,
+  /// because single steps may leave no choice at all.
+  private static let points = 24
+
+  private static func entropy(_ steps: [Step], layer i: Int, name: String) -> Entropy {
+    func mean(_ part: ArraySlice<Step>) -> Entropy.Mean {
+      let count = Double(max(1, part.count))
+      return Entropy.Mean(
+        entropy: part.reduce(0) { $0 + $1.entropy[i].value } / count,
+        maximum: part.reduce(0) { $0 + $1.entropy[i].maximum } / count)
+    }
+    let tenth = max(1, steps.count / 10)
+    let bins = min(points, steps.count)
+    let ratio = (0..<bins).compactMap { bin -> (x: Double, y: Double)? in
+      let part = steps[bin * steps.count / bins..<(bin + 1) * steps.count / bins]
+      let middle = part.reduce(0) { $0 + $1.number } / Double(part.count)
+      return mean(part).ratio.map { (middle, $0) }
+    }
+    return Entropy(
+      start: mean(steps.prefix(tenth)), end: mean(steps.suffix(tenth)),
+      ratio: Curve(name, ratio, tone: .model))
   }
 
   /// The shares that Algorithm 1 gives when every layer of a range is equally likely, exactly.
@@ -114,28 +162,33 @@ public struct MatchHistory: Sendable {
     }
   }
 
-  /// Entropy over its maximum by student layer; nil where there was nothing to choose.
-  public var ratios: [Double?] {
-    entropy.map { $0.maximum > 1e-9 ? $0.mean / $0.maximum : nil }
+  /// The mean teacher layer that picks by lot would give, one for each student layer.
+  var depthByLot: [Double]? {
+    byLot?.map { row in zip(row, teacherLayers).reduce(0) { $0 + $1.0 * Double($1.1) } }
   }
 
-  /// Whether the picks may be called learned, in words.
+  /// Whether the picks of the last tenth of the steps may be called learned, in words.
   public var verdict: String {
+    let ratios = entropy.map(\.end.ratio)
     let known = ratios.compactMap { $0 }
-    guard let least = known.min() else {
+    guard let least = known.min(), let most = known.max() else {
       return "Nothing was sampled: the match of every layer was certain."
     }
-    let figures = zip(studentLayers, ratios).map { layer, ratio in
-      "layer \(layer) \(ratio.map { Format.fixed($0, 2) } ?? "no choice")"
-    }.joined(separator: ", ")
+    let figures =
+      studentLayers.count > 4
+      ? "\(Format.fixed(least, 2)) to \(Format.fixed(most, 2))"
+      : zip(studentLayers, ratios).map { layer, ratio in
+        "layer \(layer) \(ratio.map { Format.fixed($0, 2) } ?? "no choice")"
+      }.joined(separator: ", ")
     if least > MatchHistory.uniform {
-      return "The picks are nearly uniform and no learned matching: the entropy of the sampling "
-        + "distribution over its maximum is \(figures)."
+      return "The picks are nearly uniform and no learned matching: at the end of training the "
+        + "entropy of the sampling distribution over its maximum is \(figures)."
     }
-    if (known.max() ?? 0) > MatchHistory.uniform {
+    if most > MatchHistory.uniform {
       return "Some layers' picks are nearly uniform and no learned matches (entropy over its "
-        + "maximum above \(MatchHistory.uniform)): \(figures)."
+        + "maximum above \(MatchHistory.uniform) at the end of training): \(figures)."
     }
-    return "The sampling prefers some layers: its entropy over the maximum is \(figures)."
+    return "The sampling prefers some layers: at the end of training its entropy over the maximum "
+      + "is \(figures)."
   }
 }

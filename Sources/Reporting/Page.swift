@@ -4,32 +4,48 @@ import Evaluation
 extension Report {
   /// The page: one file that needs nothing else.
   public var page: String {
-    let body: HTML = """
-      <header><h1>\(title)</h1>\(opening)</header>
-      \(scoreSection)\(verbalizationSection)\(interactionSection)\(matchSection)\
-      \(finetuningSection)\(speechSection)\(answerSection)\(costSection)\(settingsSection)\
-      \(closing)
-      """
+    let sections: [Section] = [
+      scoreSection, verbalizationSection, interactionSection, matchSection, finetuningSection,
+      speechSection, answerSection, costSection, settingsSection,
+    ].compactMap { $0 }
+    let links: [HTML] = sections.map { "<li><a href=\"#\($0.name)\">\($0.short)</a></li>" }
+    let bodies: [HTML] = sections.map {
+      "<section id=\"\($0.name)\">\n<h2>\($0.title)</h2>\n\($0.body)</section>\n"
+    }
     let whole: HTML = """
       <!doctype html>
       <html lang="en">
       <head>
       <meta charset="utf-8">
       <meta name="viewport" content="width=device-width, initial-scale=1">
+      <meta name="color-scheme" content="light dark">
       <meta http-equiv="Content-Security-Policy" \
       content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
       <title>\(title)</title>
       <style>
-      \(Style.sheet)</style>
+      \(Style.sheet)\(Style.charts)</style>
       </head>
       <body>
+      <header><div class="kicker">VLsI distillation</div><h1>\(title)</h1>
+      \(opening)\(facts)
+      <nav aria-label="Sections"><ul>\(links)</ul></nav></header>
       <main>
-      \(body)</main>
-      </body>
+      \(bodies)</main>
+      \(closing)</body>
       </html>
 
       """
     return whole.text
+  }
+
+  /// A part of the page.
+  struct Section {
+    /// Its anchor.
+    var name: HTML
+    /// In the list of sections.
+    var short: HTML
+    var title: HTML
+    var body: HTML
   }
 
   /// The finding before all details.
@@ -51,6 +67,38 @@ extension Report {
     return "\(lines)"
   }
 
+  /// What the run is made of, as far as its manifests tell.
+  private var facts: HTML {
+    var found: [(name: HTML, value: String)] = []
+    for (role, key) in [("teacher", Tone.teacher.key), ("student", Tone.student.key)] {
+      guard
+        let facts = (run.manifest("features/\(role)") ?? run.manifest("verbalizers/\(role)"))?
+          .facts, let width = facts["width"]?.asInt
+      else { continue }
+      let layers = (facts["layers"]?.asArray ?? []).compactMap(\.asInt).map(String.init)
+      found.append(
+        (
+          "\(key)\(role)",
+          "width \(Format.count(width)), layers \(layers.joined(separator: ", "))"
+        ))
+    }
+    if let samples = run.manifest("samples")?.facts, let count = samples["samples"]?.asInt {
+      let tokens = samples["supervised_tokens"]?.asInt
+      let words = tokens.map { ", \(Format.count($0)) supervised tokens" } ?? ""
+      found.append(("training data", "\(Format.count(count)) samples\(words)"))
+    }
+    if let steps = scores[.model]?.steps {
+      found.append(
+        (
+          "\(Tone.model.key)VLsI",
+          "\(Format.count(steps.align)) steps of interaction, \(Format.count(steps.finetune)) of SFT"
+        ))
+    }
+    if found.isEmpty { return "" }
+    let items: [HTML] = found.map { "<div><dt>\($0.name)</dt><dd>\($0.value)</dd></div>\n" }
+    return "<dl class=\"facts\">\(items)</dl>\n"
+  }
+
   private var closing: HTML {
     """
     <footer><p>Made by vlsi-report from the run <em>\(run.name)</em>. The method: Lee et al., \
@@ -58,90 +106,5 @@ extension Report {
     arXiv 2412.01822.</p></footer>
 
     """
-  }
-
-  // MARK: Scores
-
-  private var scoreSection: HTML {
-    let shown = scores.rows.filter { $0.scores != nil }
-    guard !shown.isEmpty else { return "<h2>Scores</h2>\n<p>No model was evaluated.</p>\n" }
-    let dots = DotPlot(
-      rows: shown.compactMap { row in
-        row.scores.map {
-          DotPlot.Row(
-            label: row.contender.label, value: 100 * $0.overall.accuracy,
-            error: 200 * $0.overall.standardError, isOwn: row.contender == .model)
-        }
-      }, level: scores.guessing.map { ("guessing", 100 * $0.overall) },
-      x: "exact match, %", summary: "Exact match of each model, as in the table")
-    let guessed =
-      scores.guessing.map {
-        " Dotted: guessing from the question alone, \(Format.percent($0.overall))."
-      }
-      ?? ""
-    let warnings: [HTML] = scores.warnings.map { "<p class=\"beware\">\($0).</p>\n" }
-    return """
-      <h2>Scores</h2>
-      <p>Exact match on \(Format.count(scores.questions)) held-out questions, in %. \
-      \(scores.wrongShare.map { "\($0)." } ?? "")</p>
-      \(warnings)<div class="beside"><div>\(overallTable)</div>
-      \(HTML.figure(dots.svg, "The bars are twice the sampling error.\(guessed)"))</div>
-      <p class="quiet">\(ScoreTable.seedNote)</p>
-      <h3>By task</h3>
-      \(taskTable)
-      """
-  }
-
-  private var overallTable: HTML {
-    HTML.table(
-      ["model", "steps", "accuracy", "VLsI less it"],
-      scores.rows.map { row in
-        var cells: [HTML] = ["\(row.contender.label)", "\(Report.steps(row))"]
-        if let score = row.scores?.overall {
-          cells.append(
-            Report.figure(Format.percent(score.accuracy), Format.percent(score.standardError)))
-        } else {
-          cells.append("<span class=\"quiet\">\(row.note ?? "not run")</span>")
-        }
-        if let difference = row.difference {
-          cells.append(
-            Report.figure(
-              Format.signed(100 * difference.difference),
-              Format.percent(difference.standardError)))
-        } else {
-          cells.append("\(row.scores == nil ? "" : row.note ?? "")")
-        }
-        return (cells, row.contender == .model)
-      }, caption: "± the error of sampling the questions. Steps of the student: align + finetune.")
-  }
-
-  private static func figure(_ value: String, _ error: String) -> HTML {
-    "\(value) <span class=\"error-figure\">± \(error)</span>"
-  }
-
-  private static func steps(_ row: ScoreTable.Row) -> String {
-    guard let steps = row.steps else { return "" }
-    let finetune = Format.count(steps.finetune)
-    return steps.align > 0 ? "\(Format.count(steps.align)) + \(finetune)" : finetune
-  }
-
-  private var taskTable: HTML {
-    let shown = scores.rows.filter { $0.scores != nil }
-    var head: [HTML] = ["task", "questions"] + shown.map { "\($0.contender.short)" }
-    if scores.guessing != nil { head.append("guessing") }
-    return HTML.table(
-      head,
-      scores.tasks.map { task in
-        let found = shown.map { row in row.scores?.categories.first { $0.name == task }?.score }
-        var cells: [HTML] = ["\(task)", "\(found.compactMap { $0?.questions }.max() ?? 0)"]
-        for (row, score) in zip(shown, found) {
-          let text = score.map { Format.percent($0.accuracy) } ?? ""
-          cells.append(row.contender == .model ? "<span class=\"hit\">\(text)</span>" : "\(text)")
-        }
-        if let guessing = scores.guessing {
-          cells.append("\(guessing.tasks[task].map(Format.percent) ?? "")")
-        }
-        return (cells, false)
-      })
   }
 }

@@ -10,7 +10,7 @@ struct Pictures {
 
   /// The benchmark is known only if its bytes are those that the model was asked.
   init(_ run: Run, _ contender: Contender) {
-    guard let manifest = run.manifest(contender.evaluation),
+    guard let manifest = run.evaluations(of: contender).first?.artifact.manifest,
       let path = manifest.facts["benchmark"]?.asString,
       let digest = try? Fingerprint.file(path), digest == manifest.inputs["benchmark"]
     else { return }
@@ -25,9 +25,9 @@ struct Pictures {
     do {
       switch picture {
       case .file(let name):
-        return try RGBImage(contentsOf: benchmark.path(of: name)).small().pngData()
+        return try RGBImage(contentsOf: benchmark.path(of: name)).small(160).pngData()
       case .bytes(let bytes):
-        return try RGBImage(decoding: bytes, place: "question \(index)").small().pngData()
+        return try RGBImage(decoding: bytes, place: "question \(index)").small(160).pngData()
       }
     } catch {
       return nil
@@ -37,5 +37,15 @@ struct Pictures {
   /// A picture as a page holds it.
   static func source(_ png: [UInt8]) -> String {
     "data:image/png;base64," + Data(png).base64EncodedString()
+  }
+}
+
+extension RGBImage {
+  /// The image with no side longer than `most` pixels.
+  func small(_ most: Int = 256) throws -> RGBImage {
+    let longest = max(width, height)
+    guard longest > most else { return self }
+    return try resized(
+      width: max(1, width * most / longest), height: max(1, height * most / longest))
   }
 }

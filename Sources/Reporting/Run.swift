@@ -1,5 +1,6 @@
 import Artifacts
 import Failures
+import Foundation
 
 /// A run's folder, `runs/NAME`: what of its artifacts is there.
 public struct Run: Sendable {
@@ -19,12 +20,16 @@ public struct Run: Sendable {
   /// The finished artifacts, in the order of the graph.
   public private(set) var artifacts: [Artifact] = []
 
-  /// The artifacts that a run can have, in the order of the graph. The report itself is none.
+  /// The models with an evaluation, finished or not, in the order of the closing table, then of
+  /// their names.
+  public private(set) var contenders: [Contender] = []
+
+  /// The artifacts that a run can have, in the order of the graph, before its evaluations. The
+  /// report itself is none.
   static let known = [
     "samples", "features/teacher", "features/student", "verbalizers/teacher",
-    "verbalizers/student", "targets", "adapter", "model", "compare/sft/model",
-    "compare/last-layer/adapter", "compare/last-layer/model", "evaluation/teacher",
-    "evaluation/student", "evaluation/sft", "evaluation/last-layer", "evaluation/model",
+    "verbalizers/student", "targets", "adapter", "model", "features/model", "compare/sft/model",
+    "compare/last-layer/adapter", "compare/last-layer/model",
   ]
 
   /// Looks through the folder; an artifact that is unfinished or damaged is a gap, no error.
@@ -37,23 +42,53 @@ public struct Run: Sendable {
         advice: "Run make distill-tiny first")
     }
     name = Files.name(of: path)
-    for name in Run.known where Files.isDirectory(Files.join(path, name)) {
-      guard Files.exists(Files.join(path, "\(name)/\(Manifest.fileName)")) else {
-        gaps.append("\(name): unfinished")
-        continue
-      }
-      do {
-        artifacts.append(
-          Artifact(
-            name: name, manifest: try ArtifactReader.manifest(in: Files.join(path, name))))
-      } catch let failure as Failure {
-        gaps.append("\(name): \(failure.what)")
-      }
+    for name in Run.known where Files.isDirectory(Files.join(path, name)) { add(name) }
+    let names = folders("evaluation")
+    let known = Contender.known.filter { names.contains($0.name) }
+    contenders = known + names.map(Contender.init).filter { !known.contains($0) }
+    for contender in contenders {
+      let seeds = hasManifest(contender.evaluation) ? [] : folders(contender.evaluation)
+      if seeds.isEmpty { add(contender.evaluation) }
+      for seed in seeds { add("\(contender.evaluation)/\(seed)") }
     }
     guard !artifacts.isEmpty || !gaps.isEmpty else {
       throw Failure(
         .inputMissing, "not a run: no artifact in it", at: path,
         expected: "samples, verbalizers, adapter, model or evaluation folders")
+    }
+  }
+
+  private mutating func add(_ name: String) {
+    guard hasManifest(name) else {
+      gaps.append("\(name): unfinished")
+      return
+    }
+    do {
+      artifacts.append(Artifact(name: name, manifest: try ArtifactReader.manifest(in: path(name))))
+    } catch {
+      gaps.append("\(name): \((error as? Failure)?.what ?? "\(error)")")
+    }
+  }
+
+  private func hasManifest(_ name: String) -> Bool {
+    Files.exists(path("\(name)/\(Manifest.fileName)"))
+  }
+
+  /// The folders in a folder of the run, in the order in which people count: 2 before 10.
+  private func folders(_ name: String) -> [String] {
+    let names = (try? Files.list(path(name))) ?? []
+    return names.filter { !$0.hasPrefix(".") && Files.isDirectory(path("\(name)/\($0)")) }
+      .sorted { $0.compare($1, options: [.numeric]) == .orderedAscending }
+  }
+
+  /// The finished evaluations of a model: one without a seed's name, or one for each seed, by the
+  /// name of its folder.
+  func evaluations(of contender: Contender) -> [(seed: String, artifact: Artifact)] {
+    let own = contender.evaluation
+    return artifacts.compactMap { artifact in
+      if artifact.name == own { return ("", artifact) }
+      guard artifact.name.hasPrefix(own + "/") else { return nil }
+      return (String(artifact.name.dropFirst(own.count + 1)), artifact)
     }
   }
 

@@ -3,7 +3,7 @@ import Evaluation
 extension ScoreTable {
   /// The table for a terminal, at most 100 columns wide.
   public var text: String {
-    guard rows.contains(where: { $0.scores != nil }) else {
+    guard rows.contains(where: { $0.accuracy != nil }) else {
       return "\(title): no model was evaluated\n"
     }
     var lines = wrapped(
@@ -19,9 +19,13 @@ extension ScoreTable {
   }
 
   private var overallLines: [String] {
-    var table = [["model", "student steps", "accuracy", "error", "VLsI less it", "error"]]
+    let several = seeds > 1
+    var table = [
+      ["model", "student steps"] + (several ? ["seeds", "accuracy", "SD"] : ["accuracy", "error"])
+        + ["VLsI less it", "error"]
+    ]
     for row in rows {
-      var cells = [row.contender.label]
+      var cells = [String(row.contender.label.prefix(34))]
       if let steps = row.steps {
         cells.append(
           steps.align > 0
@@ -30,38 +34,38 @@ extension ScoreTable {
       } else {
         cells.append("")
       }
-      if let score = row.scores?.overall {
-        cells += [Format.percent(score.accuracy), Format.percent(score.standardError)]
+      if several { cells.append(row.evaluations.isEmpty ? "" : "\(row.evaluations.count)") }
+      if let accuracy = row.accuracy {
+        let error = several ? accuracy.spread : accuracy.error
+        cells += [Format.percent(accuracy.mean), error.map(Format.percent) ?? ""]
       } else {
-        cells += [row.note ?? "not run", ""]
+        cells += [String((row.note ?? "not run").prefix(30)), ""]
       }
       if let difference = row.difference {
-        cells += [
-          Format.signed(100 * difference.difference), Format.percent(difference.standardError),
-        ]
+        cells += [Format.signed(100 * difference.mean), Format.percent(difference.error)]
       } else {
-        cells += [row.scores == nil ? "" : row.note ?? "", ""]
+        cells += [row.accuracy == nil ? "" : row.note ?? "", ""]
       }
       table.append(cells)
     }
     if let guessing {
       table.append(
-        ["guessing from the question alone", "", Format.percent(guessing.overall), "", "", ""])
+        ["guessing from the question alone", ""] + (several ? [""] : [])
+          + [Format.percent(guessing.overall)])
     }
     return ScoreTable.aligned(table)
   }
 
   /// Tasks down, models across.
   private var taskLines: [String] {
-    let shown = rows.filter { $0.scores != nil }
+    let shown = rows.filter { $0.accuracy != nil && Contender.known.contains($0.contender) }
+    if shown.isEmpty { return [] }
     var table = [
       ["task", "questions"] + shown.map(\.contender.short) + (guessing == nil ? [] : ["guessing"])
     ]
     for task in tasks {
-      let scores = shown.map { row in row.scores?.categories.first { $0.name == task }?.score }
-      let count = scores.compactMap { $0?.questions }.max() ?? 0
-      var cells = [String(task.prefix(24)), Format.count(count)]
-      cells += scores.map { $0.map { Format.percent($0.accuracy) } ?? "" }
+      var cells = [String(task.prefix(24)), Format.count(questions(in: task))]
+      cells += shown.map { $0.accuracy(task).map { Format.percent($0.mean) } ?? "" }
       if let guessing { cells.append(guessing.tasks[task].map(Format.percent) ?? "") }
       table.append(cells)
     }
@@ -73,7 +77,7 @@ extension ScoreTable {
     if lines.isEmpty {
       lines.append("VLsI and its baselines are not all scored: nothing is compared.")
     }
-    return (lines + warnings.map { "Beware: \($0)." } + [ScoreTable.seedNote]).flatMap {
+    return (lines + warnings.map { "Beware: \($0)." } + [errorNote]).flatMap {
       wrapped($0)
     }
   }

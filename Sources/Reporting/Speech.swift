@@ -16,12 +16,14 @@ public struct Speech: Sendable {
     public var question: String
     /// The answer as the sample has it, a word per supervised position. It may be a wrong one.
     public var label: [String]
+    /// Words of a long answer that are not shown.
+    public var left = 0
     public var voices: [Voice] = []
   }
 
   /// What one layer of a backbone says.
   public struct Voice: Sendable {
-    /// `teacher` or `student`
+    /// `teacher`, `student` or, the student after distillation, `model`
     public var backbone: String
     /// `2` or `last`
     public var layer: String
@@ -31,11 +33,33 @@ public struct Speech: Sendable {
     public var agrees: [Bool]
   }
 
+  /// How often one layer says what is asked of it.
+  public struct Agreement: Sendable, Equatable {
+    /// As a voice's.
+    public var backbone: String
+    public var layer: String
+    /// The layer's place in its backbone, 0 to 1: the last layer's is 1.
+    public var depth: Double
+    /// The share of positions at which it says the label.
+    public var withLabel: Double
+    /// The share at which it says what the teacher's last layer says; nil without the teacher.
+    public var withTeacher: Double?
+  }
+
   public var passages: [Passage] = []
+  /// By backbone and layer.
+  public var agreements: [Agreement] = []
+  /// The samples and supervised positions that the agreements are over.
+  public var counted: (samples: Int, positions: Int) = (0, 0)
   /// Backbones that could not be heard, with the reason.
   public var gaps: [String] = []
 
-  /// Lets the layers speak about up to `count` samples, evenly spread.
+  static let backbones = ["teacher", "student", "model"]
+  /// Positions enough for an agreement's error of 2 points; a large head takes a while for each.
+  static let positions = 512
+
+  /// Lets the layers speak about up to `count` samples, evenly spread over those whose features all
+  /// backbones have.
   public init(_ run: Run, count: Int) {
     guard run.manifest("samples") != nil else {
       gaps.append("what the layers say: no samples")
@@ -44,11 +68,12 @@ public struct Speech: Sendable {
     do {
       let samples = try ArtifactReader(directory: run.path("samples"), kind: .samples)
       var speakers: [Speaker] = []
-      for role in ["teacher", "student"] {
+      for role in Speech.backbones where role != "model" || run.manifest("model") != nil {
         do {
           speakers.append(try Speaker(run, role: role))
-        } catch let failure as Failure {
-          gaps.append("what the \(role)'s layers say: \(failure)")
+        } catch {
+          let whose = role == "model" ? "distilled student" : role
+          gaps.append("what the \(whose)'s layers say: \(error)")
         }
       }
       guard !speakers.isEmpty else { return }
@@ -56,10 +81,48 @@ public struct Speech: Sendable {
         indices.filter { speaker.features.artifact.contains($0) }
       }
       for place in Speech.spread(count, of: heard.count) {
-        passages += try Speech.passage(heard[place], turn: place, samples, speakers)
+        if let passage = try Speech.passage(heard[place], turn: place, samples, speakers) {
+          passages.append(passage)
+        }
       }
+      try measure(speakers, heard)
     } catch {
       gaps.append("what the layers say: \(error)")
+    }
+  }
+
+  /// Counts how often every layer says the label, and the teacher's word.
+  private mutating func measure(_ speakers: [Speaker], _ heard: [Int]) throws {
+    let most = 64
+    var tallies = speakers.map { speaker in speaker.targets.map { _ in (label: 0, teacher: 0) } }
+    for place in Speech.spread(most, of: heard.count) where counted.positions < Speech.positions {
+      let features = try speakers.map { try $0.features.features(heard[place]) }
+      guard let first = features.first, first.count > 0,
+        features.allSatisfy({ $0.positions == first.positions && $0.labels == first.labels })
+      else { continue }
+      let rows = 0..<min(first.count, Speech.positions - counted.positions)
+      counted = (counted.samples + 1, counted.positions + rows.count)
+      var teacher: [Int32]?
+      for (number, speaker) in speakers.enumerated() {
+        let said = speaker.targets.map { speaker.says($0, features[number], rows: rows) }
+        if speaker.role == "teacher" { teacher = said.last }
+        for (layer, tokens) in said.enumerated() {
+          tallies[number][layer].label += zip(tokens, first.labels).count { $0 == $1 }
+          tallies[number][layer].teacher += teacher.map { zip(tokens, $0).count { $0 == $1 } } ?? 0
+        }
+      }
+    }
+    guard counted.positions > 0 else { return }
+    let total = Double(counted.positions)
+    let hasTeacher = speakers.contains { $0.role == "teacher" }
+    for (speaker, tally) in zip(speakers, tallies) {
+      for (target, count) in zip(speaker.targets, tally) {
+        agreements.append(
+          Agreement(
+            backbone: speaker.role, layer: target.description, depth: speaker.depth(target),
+            withLabel: Double(count.label) / total,
+            withTeacher: hasTeacher ? Double(count.teacher) / total : nil))
+      }
     }
   }
 
@@ -71,27 +134,31 @@ public struct Speech: Sendable {
 
   // MARK: One sample
 
+  /// The most words of an answer.
+  static let words = 24
+
   /// One question of a sample; which one alternates with `turn`.
   private static func passage(
     _ index: Int, turn: Int, _ samples: ArtifactReader, _ speakers: [Speaker]
-  ) throws -> [Passage] {
-    guard let tokenizer = speakers.first?.tokenizer else { return [] }
+  ) throws -> Passage? {
+    guard let tokenizer = speakers.first?.tokenizer else { return nil }
     let record = try samples.record(index)
     let features = try speakers.map { try $0.features.features(index) }
-    guard let first = features.first, first.count > 0 else { return [] }
+    guard let first = features.first, first.count > 0 else { return nil }
     let stretches = Speech.stretches(
       first.positions, segments: try record.tensors["segments"]?.int32s())
     let number = turn % stretches.count
-    let rows = stretches[number]
+    let rows = stretches[number].prefix(words)
     let label = first.labels[rows]
     var passage = Passage(
       sample: index, image: try picture(record),
       question: question(record.metadata["turns"], number) ?? "",
-      label: label.map { Speech.word($0, tokenizer) })
+      label: label.map { Speech.word($0, tokenizer) },
+      left: stretches[number].count - rows.count)
     for (speaker, features) in zip(speakers, features) where features.positions == first.positions {
       passage.voices += speaker.voices(features, rows: rows)
     }
-    return [passage]
+    return passage
   }
 
   /// The supervised positions of each answer: those of one segment, or, without segments, those
@@ -150,63 +217,5 @@ public struct Speech: Sendable {
     if text == "<|im_end|>" { return "■" }
     let bare = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     return bare.isEmpty ? "␣" : bare
-  }
-}
-
-extension RGBImage {
-  /// The image with no side longer than `most` pixels.
-  func small(_ most: Int = 288) throws -> RGBImage {
-    let longest = max(width, height)
-    guard longest > most else { return self }
-    return try resized(
-      width: max(1, width * most / longest), height: max(1, height * most / longest))
-  }
-}
-
-/// A backbone's stored states with what turns them into words.
-private struct Speaker {
-  let role: String
-  let features: FeatureReader
-  let verbalizers: VerbalizerSet
-  let head: LanguageHead
-  let tokenizer: Tokenizer
-
-  init(_ run: Run, role: String) throws {
-    self.role = role
-    features = try FeatureReader(directory: run.path("features/\(role)"))
-    verbalizers = try VerbalizerSet(directory: run.path("verbalizers/\(role)"))
-    let manifest = features.artifact.manifest
-    guard let model = manifest.facts["model"]?.asString else {
-      throw Failure(
-        .badData, "the features do not name their model", at: features.artifact.directory)
-    }
-    let checkpoint = try Checkpoint(directory: model)
-    try features.artifact.requireInput("model.weights", checkpoint.fingerprint, from: model)
-    head = try LanguageHead(checkpoint)
-    guard head.width == features.width, verbalizers.width == features.width else {
-      throw Failure(
-        .badData, "features, verbalizers and model differ in width", at: model,
-        expected: "\(features.width)", found: "\(verbalizers.width) and \(head.width)")
-    }
-    tokenizer = try Tokenizer(directory: model)
-  }
-
-  /// The likeliest words of every target layer and of the last one at these rows.
-  func voices(_ features: Features, rows: Range<Int>) -> [Speech.Voice] {
-    let tape = Tape(recording: false)
-    let labels = features.labels[rows]
-    return TargetLayer.all(self.features.layers).compactMap { layer in
-      let hidden = Tensor([rows.count, self.features.width])
-      features.copy(layer, rows: rows, to: hidden.values)
-      var vectors = hidden
-      if case .layer(let number) = layer {
-        guard let verbalizer = verbalizers[number] else { return nil }
-        vectors = verbalizer.forward(tape, hidden, answers: [0..<rows.count])
-      }
-      let said = head.read(vectors.values, positions: rows.count, .argmax).argmax
-      return Speech.Voice(
-        backbone: role, layer: layer.description,
-        words: said.map { Speech.word($0, tokenizer) }, agrees: zip(said, labels).map { $0 == $1 })
-    }
   }
 }

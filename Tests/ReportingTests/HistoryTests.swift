@@ -1,4 +1,5 @@
 import Artifacts
+import Distillation
 import Foundation
 import Testing
 
@@ -25,13 +26,13 @@ struct HistoryTests {
     #expect(VerbalizationCurves([["step": 1]]) == nil)
   }
 
-  @Test("Matches: shares of the first and last quarter, mean depth, several picks and batches")
+  @Test("Matches: shares of the first and last tenth, mean depth, several picks and batches")
   func matches() throws {
-    let lines: [JSON] = (0..<8).map { step in
+    let lines: [JSON] = (0..<20).map { step in
       [
         "step": .int(step),
-        "matches": step < 4 ? [[[2], [3]], [[3], [5]]] : [[[4], [4, 5]], [[4], [4, 5]]],
-        "entropy": [0.5, 0.69], "maximum_entropy": [1.0, 0.7],
+        "matches": step < 10 ? [[[2], [3]], [[3], [5]]] : [[[4], [4, 5]], [[4], [4, 5]]],
+        "entropy": [step < 10 ? 1.0 : 0.5, 0.69], "maximum_entropy": [1.0, 0.7],
       ]
     }
     let history = try #require(
@@ -40,10 +41,27 @@ struct HistoryTests {
         settings: SmallRun.alignSettings["align"]))
     #expect(history.start == [[0.5, 0.5, 0, 0], [0, 0.5, 0, 0.5]])
     #expect(history.end == [[0, 0, 1, 0], [0, 0, 0.5, 0.5]])
-    #expect(history.depth[0].points.map(\.y) == [2.5, 2.5, 2.5, 2.5, 4, 4, 4, 4])
+    #expect(history.depth[0].points.map(\.y) == (0..<20).map { $0 < 10 ? 2.5 : 4 })
     #expect(history.depth[1].points.last?.y == 4.5)
-    #expect(history.ratios[0] == 0.5)
+    #expect(history.entropy[0].start.ratio == 1)
+    #expect(history.entropy[0].end.ratio == 0.5)
+    #expect(history.entropy[0].ratio.points.map(\.y) == (0..<20).map { $0 < 10 ? 1 : 0.5 })
     #expect(history.verdict.contains("Some layers' picks are nearly uniform"))
+    let lot = try #require(history.depthByLot)
+    #expect(abs(lot[0] - 3) < 1e-9)
+    #expect(abs(lot[1] - (3 * 0.111_111 + 4 * 0.277_778 + 5 * 0.611_111)) < 1e-4)
+  }
+
+  @Test("Where the search leaves one layer there is no ratio")
+  func noChoice() throws {
+    let lines: [JSON] = (0..<3).map {
+      ["step": .int($0), "matches": [[[2]]], "entropy": [0.0], "maximum_entropy": [0.0]]
+    }
+    let history = try #require(
+      MatchHistory(lines, studentLayers: [2], teacherLayers: [2], settings: nil))
+    #expect(history.entropy[0].end.ratio == nil)
+    #expect(history.entropy[0].ratio.points.isEmpty)
+    #expect(history.verdict.hasPrefix("Nothing was sampled"))
   }
 
   @Test("Picks near the maximum of entropy are called uniform, in words")
@@ -75,13 +93,54 @@ struct HistoryTests {
     #expect(MatchHistory.byLot(students: 2, teachers: 4, settings: ["matching": "bottom1"]) == nil)
   }
 
-  @Test("A last-layer run has no intermediate terms")
+  @Test("Terms with their gradients, by the losses that the manifest names")
+  func interaction() throws {
+    let lines: [JSON] = (0..<20).map { step in
+      [
+        "step": .int(step), "last": .number(Double(20 - step)), "intermediate": [1, 2],
+        "last_gradient": 0.25, "intermediate_gradient": [0.5, 0.125],
+      ]
+    }
+    let curves = try #require(
+      InteractionCurves(
+        lines, studentLayers: [2, 3],
+        align: ["intermediate_loss": "l2", "last_loss": "kl", "intermediate_weight": 0.5],
+        tone: .model))
+    #expect(curves.terms.map(\.name) == ["layer 2", "layer 3", "last layer"])
+    #expect(curves.last?.loss.ends?.start == 19.5)
+    #expect(curves.last?.loss.ends?.end == 1.5)
+    #expect(curves.terms.map { $0.gradient.points.first?.y } == [0.5, 0.125, 0.25])
+    #expect(curves.intermediateLoss?.axis == "squared difference of logits")
+    #expect(curves.intermediateLoss?.weight == 0.5)
+    #expect(curves.lastLoss?.axis == "KL, nats")
+    #expect(InteractionCurves([["loss": 1]], studentLayers: [], align: nil, tone: .model) == nil)
+  }
+
+  @Test("Every loss of a preset has a name; one that took no part has none")
+  func lossNames() {
+    for kind in LossTerm.Kind.allCases {
+      let name = LossName(["intermediate_loss": .string(kind.rawValue)], term: "intermediate")
+      #expect((name == nil) == (kind == .none))
+      // Words of its own, not the preset's.
+      if kind != .none { #expect(name?.words != kind.rawValue) }
+    }
+    #expect(LossName(["last_loss": "kl", "last_weight": 0.0], term: "last") == nil)
+    #expect(
+      LossName(["intermediate_loss": "l2", "language_head": false], term: "intermediate")?.axis
+        == "squared difference of vectors")
+    #expect(LossName(["last_loss": "newer <one>"], term: "last")?.words == "newer <one>")
+  }
+
+  @Test("A last-layer run has no intermediate terms, also one whose log holds zeros for them")
   func lastLayer() throws {
     let lines: [JSON] = (0..<3).map { ["step": .int($0), "last": 0.5, "intermediate": [0, 0]] }
-    let curves = try #require(InteractionCurves(lines, studentLayers: [2, 3]))
-    #expect(curves.intermediate.isEmpty)
-    #expect(curves.last.points.count == 3)
-    #expect(InteractionCurves([["loss": 1]], studentLayers: []) == nil)
+    for align in [JSON.null, ["intermediate_loss": "none"], ["intermediate_weight": 0]] {
+      let curves = try #require(
+        InteractionCurves(lines, studentLayers: [2, 3], align: align, tone: .lastLayer))
+      #expect(curves.intermediate.isEmpty)
+      #expect(curves.last?.loss.points.count == 3)
+      #expect(curves.last?.gradient.points.isEmpty == true)
+    }
   }
 
   @Test("Lines of metrics that are no JSON are counted as a gap, not trusted")

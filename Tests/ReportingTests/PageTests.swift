@@ -18,6 +18,14 @@ struct PageTests {
     ] {
       #expect(page.contains("<h2>\(heading)"), "\(heading)")
     }
+    let anchors = page.matches(of: /href="#([a-z]+)"/).map { String($0.output.1) }
+    #expect(anchors.count == 9)
+    for anchor in anchors { #expect(page.contains("<section id=\"\(anchor)\">"), "\(anchor)") }
+    #expect(page.contains("KL(teacher\u{A0}‖\u{A0}student)"))
+    // Every drawing has words for who does not see it.
+    let drawings = page.components(separatedBy: "<svg ").dropFirst()
+    #expect(!drawings.isEmpty)
+    for drawing in drawings { #expect(drawing.prefix(200).contains("role=\"img\"><title>")) }
     #expect(report.gaps.isEmpty, "\(report.gaps)")
     #expect(page.contains("A &lt;run&gt; &amp; more"))
     #expect(page.contains("&lt;number&gt;"))
@@ -44,11 +52,63 @@ struct PageTests {
     #expect(
       passage.voices.map { "\($0.backbone) \($0.layer)" } == [
         "teacher 2", "teacher 3", "teacher 4", "teacher 5", "teacher last", "student 2",
-        "student 3", "student last",
+        "student 3", "student last", "model 2", "model 3", "model last",
       ])
     #expect(passage.voices[0].words == ["the", "!", "!", "!", "!"])
     #expect(passage.voices[0].agrees == [true, false, false, false, false])
     #expect(passage.voices[4].words == passage.label)
+  }
+
+  @Test("Agreement with the label and with the teacher, before and after, is counted")
+  func agreement() throws {
+    let scratch = try ScratchRun()
+    try scratch.made.makeSpeech()
+    let speech = Speech(try Run(path: scratch.path), count: 0)
+    #expect(speech.passages.isEmpty)
+    // Two answers of five words each in twelve samples.
+    #expect(speech.counted == (12, 120))
+    let found = Dictionary(
+      uniqueKeysWithValues: speech.agreements.map { ("\($0.backbone) \($0.layer)", $0) })
+    #expect(found.count == 11)
+    // The teacher's five layers know the first one, two, … five of every five words.
+    #expect(found["teacher 2"]?.withLabel == 0.2)
+    #expect(found["teacher last"]?.withLabel == 1)
+    #expect(found["teacher last"]?.withTeacher == 1)
+    // The student's three: places 0, 3, 6, 9 of ten, then one and two more of each three.
+    #expect(found["student 2"]?.withLabel == 0.4)
+    #expect(found["student last"]?.withTeacher == 1)
+    #expect(found["model 2"]?.withLabel == 1)
+    #expect(found["teacher 3"]?.depth == 0.5)
+    #expect(found["student last"]?.depth == 1)
+  }
+
+  @Test("Words are cut where an answer is long, rows where layers are many")
+  func longAnswers() throws {
+    let scratch = try ScratchRun()
+    try scratch.made.makeSpeech()
+    var speech = Speech(try Run(path: scratch.path), count: 1)
+    let voice = try #require(speech.passages.first?.voices.first)
+    speech.passages[0].voices = (0..<80).map { number in
+      Speech.Voice(
+        backbone: "teacher", layer: "\(number)", words: voice.words, agrees: voice.agrees)
+    }
+    #expect(LineChart.thinned(speech.passages[0].voices, to: 8).map(\.layer).first == "0")
+    #expect(LineChart.thinned(speech.passages[0].voices, to: 8).map(\.layer).last == "79")
+    #expect(LineChart.thinned([1, 2], to: 8) == [1, 2])
+    #expect(Report.short(String(repeating: "x", count: 1000)).count == 401)
+  }
+
+  @Test("A long run of many layers gives a small page")
+  func large() throws {
+    let scratch = try ScratchRun()
+    let teacher = (0..<20).map { 2 + 4 * $0 }, student = (0..<7).map { 2 + 4 * $0 }
+    try scratch.made.makeLarge(steps: 2000, student: student, teacher: teacher)
+    let report = try Report(path: scratch.path, title: "")
+    let page = report.page
+    #expect(report.gaps == ["what the layers say: no samples"])
+    #expect(page.utf8.count < 400_000, "\(page.utf8.count)")
+    #expect(page.contains("student layer 26, teacher layer 78"))
+    #expect(XMLCheck().accepts(page))
   }
 
   @Test("What a run lacks is left out, and said")
@@ -56,10 +116,12 @@ struct PageTests {
     let scratch = try ScratchRun()
     try scratch.made.makeSpeech(4)
     try Files.removeTree(scratch.path + "/features/teacher")
+    try Files.removeTree(scratch.path + "/features/model")
     let report = try Report(path: scratch.path, title: "")
     #expect(report.title == "run")
-    #expect(report.gaps.count == 1)
+    #expect(report.gaps.count == 2)
     #expect(report.gaps.first?.contains("teacher's layers") == true)
+    #expect(report.gaps.last?.contains("distilled student's layers") == true)
     let page = report.page
     #expect(page.contains("Not on this page"))
     #expect(page.contains("No model was evaluated"))
@@ -82,11 +144,19 @@ struct PageTests {
 @Suite("Charts")
 struct ChartTests {
   @Test("Axes cover what is drawn, at round numbers")
-  func axes() {
+  func axes() throws {
     let axis = Axis(covering: [0.03, 2.7], ticks: 4, fromZero: true)
     #expect(axis.low == 0)
     #expect(axis.high >= 2.7)
     #expect(axis.ticks.map { Format.short($0) } == ["0", "1", "2", "3"])
+    let logarithmic = try #require(Axis(logarithmic: [0.2, 2.7]))
+    #expect(logarithmic.ticks.map { Format.short($0) } == ["0.2", "0.5", "1", "2", "5"])
+    #expect(abs(logarithmic.place(1, 0, 1) - 0.5) < 1e-9)
+    let wide = try #require(Axis(logarithmic: [0.03, 2.7]))
+    #expect(wide.ticks.map { Format.short($0) } == ["0.03", "0.1", "0.3", "1", "3"])
+    for values in [[], [0, 1], [-1, 9], [2, 3], [.nan, .infinity], [1e-300, 1]] {
+      #expect(Axis(logarithmic: values) == nil)
+    }
     for values in [[], [5.0], [0, 0], [-1e-12, 1e-12], [.nan, .infinity], [-3, 8e6]] {
       let axis = Axis(covering: values, ticks: 4)
       #expect(axis.low < axis.high)

@@ -110,7 +110,7 @@ struct SmallRun {
 
   /// Samples, and features whose states are head rows: what is said is known.
   func makeSpeech(_ count: Int = 12) throws {
-    for role in ["teacher", "student"] { try makeModel(role) }
+    for role in ["teacher", "student", "model"] { try makeModel(role) }
     let samples = try (0..<count).map(sample)
     try artifact("samples", .samples) { writer in
       try writer.writeShard(0) { append in
@@ -137,6 +137,9 @@ struct SmallRun {
     }
     try makeFeatures("teacher", SmallRun.teacherLayers, samples)
     try makeFeatures("student", SmallRun.studentLayers, samples)
+    // After distillation the student's layers know more: only the shallowest errs now and then.
+    try makeFeatures("model", SmallRun.studentLayers, samples, knowing: 2)
+    try artifact("model", .model, settings: ["finetune": ["steps": 400]])
   }
 
   private struct Sample {
@@ -186,6 +189,7 @@ struct SmallRun {
       shape: [SmallRun.vocabulary, SmallRun.width])
     try Data(Safetensors.encode([("lm_head.weight", head)]))
       .write(to: URL(fileURLWithPath: "\(folder)/model.safetensors"))
+    if role == "model" { return }
     let layers = role == "teacher" ? SmallRun.teacherLayers : SmallRun.studentLayers
     try artifact("verbalizers/\(role)", .verbalizers) { writer in
       try VerbalizerSet(
@@ -200,8 +204,11 @@ struct SmallRun {
     }
   }
 
-  /// A layer says the label's word, but the shallower it is the more often "!".
-  private func makeFeatures(_ role: String, _ layers: [Int], _ samples: [Sample]) throws {
+  /// A layer says the label's word, but the shallower it is the more often "!"; `knowing` more
+  /// places are right in every layer.
+  private func makeFeatures(
+    _ role: String, _ layers: [Int], _ samples: [Sample], knowing: Int = 0
+  ) throws {
     let model = "\(path)/../models/\(role)"
     let names = layers.map { "hidden.\($0)" } + ["hidden.last"]
     try artifact(
@@ -221,7 +228,7 @@ struct SmallRun {
           ]
           for (depth, name) in names.enumerated() {
             let states = sample.labels.enumerated().flatMap { place, label in
-              SmallRun.row(place % names.count <= depth ? Int(label) : 0)
+              SmallRun.row(place % names.count <= depth + knowing ? Int(label) : 0)
             }
             tensors[name] = RawTensor(states, as: .bfloat16, shape: [count, SmallRun.width])
           }
@@ -263,12 +270,16 @@ struct SmallRun {
         "step": .int(step), "loss": .number(3 * decay), "last": .number(0.1 + decay),
         "intermediate": [.number(0.6 + 2 * decay), .number(0.4 + 1.5 * decay)],
         "matches": [[[.int(first)], [.int(min(5, second))]]], "entropy": [1.09, 0.6],
-        "maximum_entropy": [1.0986, 0.7],
+        "maximum_entropy": [1.0986, 0.7], "last_gradient": .number(0.02 * decay),
+        "intermediate_gradient": [.number(0.1 * decay), .number(0.05 * decay)],
       ]
     }
     for (name, base) in [("", ""), ("compare/last-layer/", "last")] {
       try artifact(
-        "\(name)adapter", .adapter, settings: SmallRun.alignSettings,
+        "\(name)adapter", .adapter,
+        settings: base.isEmpty
+          ? SmallRun.alignSettings
+          : ["align": ["steps": 800, "intermediate_loss": "none", "last_loss": "kl"]],
         facts: [
           "student_layers": .array(SmallRun.studentLayers.map { .int($0) }),
           "teacher_layers": .array(SmallRun.teacherLayers.map { .int($0) }),
@@ -296,6 +307,49 @@ struct SmallRun {
     }
   }
 
+  /// The training of a large backbone: verbalization, interaction and matches over many layers.
+  func makeLarge(steps: Int, student: [Int], teacher: [Int]) throws {
+    var state = SplitMix64(seed: 9)
+    for (role, layers) in [("teacher", teacher), ("student", student)] {
+      try artifact("verbalizers/\(role)", .verbalizers)
+      try metrics(
+        "verbalizers/\(role)",
+        (0..<steps / 4).flatMap { step in
+          layers.map { layer -> JSON in
+            [
+              "step": .int(step), "layer": .int(layer),
+              "loss": .number(14 * exp(-Double(step) / 100) + 3 / Double(layer)),
+            ]
+          }
+        })
+    }
+    try artifact(
+      "adapter", .adapter, settings: SmallRun.alignSettings,
+      facts: [
+        "student_layers": .array(student.map { .int($0) }),
+        "teacher_layers": .array(teacher.map { .int($0) }),
+      ])
+    let entropy = JSON.array(student.map { _ in .number(1.5) })
+    try metrics(
+      "adapter",
+      (0..<steps).map { step in
+        var matches: [JSON] = []
+        var first = 0
+        for i in student.indices {
+          let last = teacher.count - student.count + i
+          first += Int(state.uniform() * Double(last - first + 1))
+          matches.append([.int(teacher[first])])
+          first += 1
+        }
+        let numbers = student.map { _ in JSON.number(state.uniform()) }
+        return [
+          "step": .int(step), "last": .number(state.uniform()), "intermediate": .array(numbers),
+          "matches": [.array(matches)], "entropy": entropy, "maximum_entropy": entropy,
+          "last_gradient": .number(state.uniform()), "intermediate_gradient": .array(numbers),
+        ]
+      })
+  }
+
   // MARK: Scores
 
   var questions: [BenchmarkQuestion] {
@@ -308,14 +362,16 @@ struct SmallRun {
     }
   }
 
-  /// An evaluation in which every so many questions are answered wrongly.
-  func evaluate(_ contender: Contender, every: Int, count: Int = 400) throws {
+  /// An evaluation in which every so many questions are answered wrongly; of one seed, where named.
+  func evaluate(
+    _ contender: Contender, seed: String? = nil, every: Int, count: Int = 400
+  ) throws {
     let predictions = questions.prefix(count).enumerated().map { number, question in
       Prediction(number % every == 0 ? "no idea" : question.answer, for: question)
     }
     let benchmark = "\(path)/data/test.tsv"
     try artifact(
-      "evaluation/\(contender.rawValue)", .evaluation,
+      "evaluation/\(contender.name)" + (seed.map { "/\($0)" } ?? ""), .evaluation,
       inputs: Files.exists(benchmark) ? ["benchmark": try Fingerprint.file(benchmark)] : [:],
       facts: ["benchmark": .string(benchmark)]
     ) { writer in

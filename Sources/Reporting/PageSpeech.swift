@@ -1,0 +1,122 @@
+extension Report {
+  /// The words of a backbone, by what `Speech` calls it.
+  private static func name(_ backbone: String) -> String {
+    backbone == "model" ? "student after VLsI" : backbone
+  }
+
+  private static func tone(_ backbone: String) -> Tone { Tone(rawValue: backbone) ?? .other }
+
+  var speechSection: Section? {
+    guard !speech.passages.isEmpty || !speech.agreements.isEmpty else { return nil }
+    let parts: [HTML] = speech.passages.map(passage)
+    let doubt = scores.wrong == nil ? "" : " A sample’s answer may be one of the wrong ones."
+    return Section(
+      name: "speech", short: "What layers say", title: "What each layer says",
+      body: """
+        <p>Training samples. Below each word of the sample’s answer stands the likeliest word of \
+        every target layer, through its verbalizer, and of the last layer, given the words before. \
+        <span class="differs">Marked</span> where it is another word than the sample’s; ■ ends \
+        the answer.\(doubt)</p>
+        \(agreementCharts)\(parts)
+        """)
+  }
+
+  // MARK: Shares
+
+  private var agreementCharts: HTML {
+    guard !speech.agreements.isEmpty else { return "" }
+    let label = agreementChart("Says the sample’s word, %") { $0.withLabel }
+    let teacher = agreementChart("Says what the teacher says at last, %") { $0.withTeacher }
+    var figures: [HTML] = []
+    if let label {
+      figures.append(HTML.figure(label.svg, "<b>Agreement with the training answer.</b>"))
+    }
+    if let teacher {
+      figures.append(
+        HTML.figure(
+          teacher.svg,
+          "<b>Agreement with the teacher’s last layer</b>, given the same words before."))
+    }
+    return """
+      <div class="charts">\(figures)</div>
+      <p class="note">Share of \(Format.count(speech.counted.positions)) supervised positions of \
+      \(Format.count(speech.counted.samples)) samples, by depth: 100% is the last layer. The \
+      student’s layers after distillation speak through the verbalizers of before.</p>
+
+      """
+  }
+
+  private func agreementChart(
+    _ y: String, _ value: (Speech.Agreement) -> Double?
+  ) -> LineChart? {
+    let curves = Speech.backbones.compactMap { backbone -> Curve? in
+      let points = speech.agreements.filter { $0.backbone == backbone }.compactMap { layer in
+        value(layer).map { (x: 100 * layer.depth, y: 100 * $0) }
+      }
+      let name = backbone == "model" ? "after VLsI" : backbone
+      return points.isEmpty ? nil : Curve(name, points, tone: Report.tone(backbone))
+    }
+    if curves.isEmpty { return nil }
+    return LineChart(
+      curves: curves, x: "depth, % of the layers", y: y,
+      summary: "\(y), by depth, for the teacher and the student before and after",
+      fromZero: false)
+  }
+
+  // MARK: Samples
+
+  private func passage(_ passage: Speech.Passage) -> HTML {
+    let columns: [HTML] = [["teacher"], ["student", "model"]].compactMap { backbones in
+      let groups: [HTML] = backbones.compactMap { backbone in
+        let voices = passage.voices.filter { $0.backbone == backbone }
+        return voices.isEmpty ? nil : group(backbone, voices, columns: passage.label.count)
+      }
+      if groups.isEmpty { return nil }
+      let words: [HTML] = passage.label.map { "<th scope=\"col\">\($0)</th>" }
+      return """
+        <div class="wide"><table class="words"><thead><tr><th scope="col">answer</th>\
+        \(words)</tr></thead>\(groups)</table></div>
+
+        """
+    }
+    let rest: HTML =
+      passage.left > 0
+      ? " <span class=\"quiet\">and \(Format.count(passage.left)) words more</span>" : ""
+    let picture: HTML =
+      Report.picture(passage.image, "of sample \(passage.sample)").map { "<div>\($0)</div>" }
+      ?? ""
+    return """
+      <article class="said">\(picture)
+      <div><p>\(Report.short(passage.question)) <span class="quiet">sample \(passage.sample)</span>\
+      \(rest)</p>
+      <div class="\(passage.label.count > 10 ? "column" : "pair")">\(columns)</div></div></article>
+
+      """
+  }
+
+  /// The rows of one backbone, a column for each word of the answer. Of many layers eight are shown.
+  private func group(_ backbone: String, _ voices: [Speech.Voice], columns: Int) -> HTML {
+    let rows: [HTML] = LineChart.thinned(voices, to: 8).map { voice in
+      let words: [HTML] = zip(voice.words, voice.agrees).map { word, agrees in
+        agrees ? "<td>\(word)</td>" : "<td class=\"differs\">\(word)</td>"
+      }
+      let layer = voice.layer == "last" ? "last" : "layer \(voice.layer)"
+      return "<tr><th scope=\"row\">\(layer)</th>\(words)</tr>\n"
+    }
+    let key = Report.tone(backbone).key
+    return """
+      <tbody><tr class="group"><th scope="rowgroup" colspan="\(columns + 1)">\(key)\
+      \(Report.name(backbone))</th></tr>
+      \(rows)</tbody>
+      """
+  }
+
+  static func picture(_ png: [UInt8]?, _ of: String, style: HTML = "") -> HTML? {
+    png.map { "<img alt=\"image \(of)\"\(style) src=\"\(Pictures.source($0))\">" }
+  }
+
+  /// Text that does not flood the page.
+  static func short(_ text: String, _ most: Int = 400) -> String {
+    text.count > most ? text.prefix(most) + "…" : text
+  }
+}

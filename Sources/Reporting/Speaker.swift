@@ -1,0 +1,80 @@
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import Tensors
+import Tokenization
+
+/// A backbone's stored states with what turns them into words.
+struct Speaker {
+  /// `teacher`, `student` or `model`
+  let role: String
+  let features: FeatureReader
+  let verbalizers: VerbalizerSet
+  let head: LanguageHead
+  let tokenizer: Tokenizer
+  /// The layers that speak, shallow to deep, the last one at the end.
+  let targets: [TargetLayer]
+  /// The number of the backbone's decoder blocks.
+  private let blocks: Int
+
+  /// The distilled student speaks through the verbalizers of step 1, as in the paper, or through
+  /// those that the interaction trained further.
+  init(_ run: Run, role: String) throws {
+    self.role = role
+    features = try FeatureReader(directory: run.path("features/\(role)"))
+    let trained = run.manifest("adapter")?.files.contains { $0.file == VerbalizerSet.fileName }
+    let source =
+      role != "model" ? "verbalizers/\(role)" : trained == true ? "adapter" : "verbalizers/student"
+    verbalizers = try VerbalizerSet(ArtifactReader(directory: run.path(source)))
+    let manifest = features.artifact.manifest
+    guard let model = manifest.facts["model"]?.asString else {
+      throw Failure(
+        .badData, "the features do not name their model", at: features.artifact.directory)
+    }
+    let checkpoint = try Checkpoint(directory: model)
+    try features.artifact.requireInput("model.weights", checkpoint.fingerprint, from: model)
+    head = try LanguageHead(checkpoint)
+    guard head.width == features.width, verbalizers.width == features.width else {
+      throw Failure(
+        .badData, "features, verbalizers and model differ in width", at: model,
+        expected: "\(features.width)", found: "\(verbalizers.width) and \(head.width)")
+    }
+    tokenizer = try Tokenizer(directory: model)
+    blocks = checkpoint.config.text.layers
+    let known = Set(verbalizers.layers)
+    targets = TargetLayer.all(features.layers).filter { target in
+      if case .layer(let number) = target { return known.contains(number) }
+      return true
+    }
+  }
+
+  /// A layer's place in the backbone, 0 to 1.
+  func depth(_ target: TargetLayer) -> Double {
+    guard case .layer(let number) = target, blocks > 0 else { return 1 }
+    return Double(number) / Double(blocks)
+  }
+
+  /// The likeliest tokens of one layer at these rows.
+  func says(_ target: TargetLayer, _ features: Features, rows: Range<Int>) -> [Int32] {
+    let tape = Tape(recording: false)
+    var vectors = Tensor([rows.count, self.features.width])
+    features.copy(target, rows: rows, to: vectors.values)
+    if case .layer(let number) = target, let verbalizer = verbalizers[number] {
+      let answers = Verbalizer.answers(Array(features.positions[rows]))
+      vectors = verbalizer.forward(tape, vectors, answers: answers)
+    }
+    return head.read(vectors.values, positions: rows.count, .argmax).argmax
+  }
+
+  /// The likeliest words of every layer at these rows.
+  func voices(_ features: Features, rows: Range<Int>) -> [Speech.Voice] {
+    targets.map { target in
+      let said = says(target, features, rows: rows)
+      return Speech.Voice(
+        backbone: role, layer: target.description,
+        words: said.map { Speech.word($0, tokenizer) },
+        agrees: zip(said, features.labels[rows]).map { $0 == $1 })
+    }
+  }
+}
