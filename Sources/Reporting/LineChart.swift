@@ -104,7 +104,7 @@ struct LineChart {
         """
     }
     for tick in across.ticks {
-            marks += """
+      marks += """
         <text class="tick middle" x="\(px(across.place(tick, left, right)))" \
         y="\(px(bottom + 16))">\(Format.short(tick))</text>
 
