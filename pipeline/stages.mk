@@ -155,6 +155,6 @@ asked = $(if $(call benchmark_files,$1),teacher student model \
 evaluations = $(patsubst %,runs/$1/evaluation/%/manifest.json,$(call asked,$1))
 
 runs/%/report/manifest.json: runs/%/model/manifest.json runs/%/features/model/manifest.json \
-    runs/%/.preset/report $$(call evaluations,$$*) | $(BUILT)
+    runs/%/.preset/report $$(call evaluations,$$*) $$(wildcard runs/$$*/*/table-*.json) | $(BUILT)
 	$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output $(@D)
 	@touch $@

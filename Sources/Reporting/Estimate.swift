@@ -17,6 +17,9 @@ public struct Estimate: Sendable, Equatable {
   /// many errors as Student's t asks for at 95%.
   public var reach: Double { error * Estimate.factor(values.count) }
 
+  /// What an axis has room for: two seeds leave so much open that others would not be told apart.
+  var room: Double { values.count == 2 ? error : reach }
+
   /// Whether the interval leaves out zero.
   public var isCertain: Bool { abs(mean) > reach && mean != 0 }
 

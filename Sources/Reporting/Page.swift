@@ -5,7 +5,8 @@ extension Report {
   /// The page: one file that needs nothing else.
   public var page: String {
     let sections: [Section] = [
-      scoreSection, verbalizationSection, interactionSection, matchSection, finetuningSection,
+      scoreSection, ablationSection, verbalizationSection, interactionSection, matchSection,
+      finetuningSection,
       speechSection, answerSection, costSection, settingsSection,
     ].compactMap { $0 }
     let links: [HTML] = sections.map { "<li><a href=\"#\($0.name)\">\($0.short)</a></li>" }
@@ -59,6 +60,13 @@ extension Report {
       lines.append(
         "<p class=\"lead\">VLsI and its baselines are not all scored: nothing is compared here.</p>\n"
       )
+    }
+    lines += ablations.flatMap { ablations -> [HTML] in
+      [("sft", Contender.sft), ("none-kl", .lastLayer)].compactMap { cell, contender in
+        ablations.verdict(against: cell, label: contender.label).map {
+          "<p class=\"lead\">\($0.replacing("± ", with: "±\u{A0}"))</p>\n"
+        }
+      }
     }
     let gaps: [HTML] = gaps.map { "<li>\($0)</li>" }
     if !gaps.isEmpty {

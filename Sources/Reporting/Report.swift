@@ -14,6 +14,7 @@ public struct Report: Sendable {
   let finetuning: [Curve]
   let speech: Speech
   let answers: AnswerTable
+  let ablations: [Ablations]
   let costs: [Cost]
   let gaps: [String]
 
@@ -65,6 +66,7 @@ public struct Report: Sendable {
     speech = Speech(run, count: passages)
     answers = AnswerTable(scores, run)
     costs = Cost.all(run)
+    ablations = run.ablations()
     gaps = run.gaps + speech.gaps
     self.run = run
   }

@@ -74,10 +74,10 @@ public struct Run: Sendable {
     Files.exists(path("\(name)/\(Manifest.fileName)"))
   }
 
-  /// The folders in a folder of the run, in the order in which people count: 2 before 10.
-  private func folders(_ name: String) -> [String] {
+  /// The folders in a folder of the run, `""` for the run itself, in the order in which people count: 2 before 10.
+  func folders(_ name: String) -> [String] {
     let names = (try? Files.list(path(name))) ?? []
-    return names.filter { !$0.hasPrefix(".") && Files.isDirectory(path("\(name)/\($0)")) }
+    return names.filter { !$0.hasPrefix(".") && Files.isDirectory(Files.join(path(name), $0)) }
       .sorted { $0.compare($1, options: [.numeric]) == .orderedAscending }
   }
 

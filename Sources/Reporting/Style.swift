@@ -60,6 +60,7 @@ enum Style {
     .error-figure { color: var(--quiet); font-size: .88em; font-weight: 400; }
     th.plot, td.plot { padding: 0 0 0 1.3rem; width: 14rem; }
     .plot svg { width: 12.5rem; height: 30px; } th.plot svg { margin-bottom: .1rem; }
+    th.paper, td.paper { color: var(--quiet); font-weight: 400; padding-left: .9rem; }
     .scores, .tasks, .costs, .answers { width: 100%; }
     .bar { width: 9rem; } td.bar { padding-right: 0; text-align: left; }
     td.bar i { display: block; height: .55rem; background: var(--quiet); border-radius: 1px;
