@@ -30,7 +30,7 @@ extension Report {
       }.map { 100 * $0 }, level: 0, title: "less method, points")
     let head: [HTML] =
       ["cell", "accuracy", "less method", plot.head]
-      + comparison.benchmarks.map { "<th scope=\"col\" class=\"paper\">\($0)</th>" }
+      + comparison.benchmarks.map { "<th scope=\"col\" class=\"paper\">paper<br>\($0)</th>" }
     let rows = comparison.cells.map { cell -> (cells: [HTML], isStrong: Bool) in
       var cells: [HTML] = ["\(cell.label)"]
       if let accuracy = cell.accuracy {
