@@ -44,6 +44,7 @@ export VLSI_PROGRESS = $(if $(jobs),lines)
 
 include pipeline/stages.mk
 include $(wildcard pipeline/checkpoints.mk)
+include pipeline/ablations.mk
 
 # MARK: Building
 
@@ -186,6 +187,7 @@ help:
 	@echo "                           $(STAGES)"
 	@echo "  make redo-STAGE-NAME     the same stage again and what follows, though nothing changed"
 	@echo "  make compare-NAME        its baselines, trained and scored beside it"
+	@echo "  make ablate-NAME         the paper's comparisons over seeds, in one table (docs/ABLATIONS.md)"
 	@echo "  make teacher-tiny, student-tiny   re-make the embedded checkpoints from random weights"
 	@echo "  make graph-NAME          the graph, and what of it is made"
 	@echo "  make dump-NAME           what is in every artifact"

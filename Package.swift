@@ -67,6 +67,7 @@ let stages: [(name: String, needs: [String])] = [
     ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]
   ),
   ("vlsi-report", ["Artifacts", "Reporting"]),
+  ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (
     "vlsi-generate",
     ["Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]

@@ -21,7 +21,7 @@ import Testing
         echo "${0##*vlsi-} ${out#runs/*/}" >> calls
         mkdir -p $out
         case $0 in *synthesize) echo > $out/synthesis.json ;; *) echo > $out/manifest.json ;; esac
-        case $0 in *report) echo "| a table |" ;; esac
+        case $0 in *report) echo "| a table |" ;; *compare) cat "$4" ;; esac
 
         """,
         to: "programs/stub")
@@ -29,7 +29,7 @@ import Testing
       try manager.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file)
       for name in [
         "synthesize", "prepare", "extract", "verbalize", "target", "align", "finetune", "evaluate",
-        "report",
+        "report", "compare",
       ] {
         try manager.createSymbolicLink(
           atPath: "\(path)/programs/vlsi-\(name)", withDestinationPath: "stub")
@@ -240,6 +240,56 @@ import Testing
     let (outcome, _) = try shop.make("distil-tiny")
     #expect(outcome.code == 2)
     #expect(outcome.errors.contains("error: no target distil-tiny. Runs: 2b 7b tiny."))
+  }
+
+  @Test("ablate makes what cells share once, by seed, and a second time nothing")
+  func ablating() throws {
+    let shop = try Workshop()
+    let cells = "CELLS=order-preservation l2-kl kl-l2 verb-ffn mlp sft as-it-is"
+    let (outcome, calls) = try shop.make("ablate-tiny", "SEEDS=0 1", cells)
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(Set(calls).count == calls.count, "\(calls)")
+    func made(_ program: String, _ seed: Int) -> [String] {
+      let start = "\(program) ablations/seed-\(seed)/"
+      return calls.filter { $0.hasPrefix(start) }.map { String($0.dropFirst(start.count)) }
+    }
+    for seed in 0...1 {
+      #expect(made("target", seed) == ["targets/l2-kl", "targets/mlp", "targets/own"])
+      #expect(
+        made("align", seed)
+          == ["kl-l2", "l2-kl", "mlp", "order-preservation", "own"].map {
+            "adapter/\($0)"
+          })
+      #expect(made("finetune", seed).count == 6 && made("evaluate", seed).count == 6)
+    }
+    #expect(calls.contains("evaluate ablations/test/as-it-is"))
+    #expect(calls.filter { $0.hasPrefix("extract") }.count == 2)
+    #expect(outcome.output.contains("verb-ffn\t1\truns/tiny/ablations/seed-1/test/own\n"))
+    #expect(!outcome.output.contains("bottom-1"))
+    let table = ["compare ablations/table-test"]
+    #expect(try shop.make("ablate-tiny", "SEEDS=0 1", cells).calls == table)
+
+    // An edited setting: what it touches is no result any more, until it is made again.
+    try shop.edit("pipeline/tiny.yaml", "align:\n", "align:\n  epsilon: 1e-7\n")
+    let (rest, called) = try shop.make("ablation-table-tiny", "SEEDS=0 1")
+    #expect(called == table)
+    #expect(
+      rest.output.split(separator: "\n").map { $0.prefix(5) }.sorted() == [
+        "as-it", "as-it", "sft\t0", "sft\t1",
+      ])
+    let again = try shop.make("ablate-tiny", "SEEDS=1", cells).calls
+    #expect(again.count == 16 && again.first == "align ablations/seed-1/adapter/kl-l2")
+  }
+
+  @Test("ablate refuses cells that the list does not have, and a list that is none")
+  func ablatingNothing() throws {
+    let shop = try Workshop()
+    let (outcome, calls) = try shop.make("ablate-tiny", "CELLS=matching losess")
+    #expect(outcome.code == 2 && !calls.contains { $0.hasPrefix("align") })
+    #expect(outcome.errors.contains("has neither a comparison nor a cell losess"))
+    try shop.scratch?.write("[x] y | A\na | b | 1\n", to: "list.txt")
+    let other = try shop.make("ablate-tiny", "ABLATIONS=list.txt").outcome
+    #expect(other.errors.contains("list.txt:2: expected [comparison], or: cell"))
   }
 
   @Test("graph draws what is made")

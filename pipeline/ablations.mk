@@ -1,0 +1,50 @@
+# Comparisons over seeds: `make ablate-NAME` trains every cell of a list (ablations.txt: the paper's
+# tables) with every seed, from the run's own samples and features, and ends in one table. What it
+# makes lies in a folder of the run with the list's name; interrupted, it goes on where it stopped.
+#
+#   make ablate-tiny CELLS="matching sft" SEEDS="0 1 2" ABLATIONS=pipeline/ablations.txt SPLIT=test
+#   make ablation-table-tiny      the table of what is done, the rest marked as not run
+
+ABLATIONS ?= pipeline/ablations.txt
+ablations = runs/$1/$(basename $(notdir $(ABLATIONS)))
+# Comparisons or cells of the list, all when empty.
+CELLS ?=
+SEEDS ?= 0 1 2
+# Which held-out questions of an embedded run: choose settings on validation, report on test.
+SPLIT ?= test
+
+# Rules for run $1: only when they are asked for, since they are many.
+ablation_rules = $(shell awk -v run=$1 -v list=$(ABLATIONS) -v wanted="$(CELLS)" \
+  -v seeds="$(SEEDS)" -v embedded=$(EMBEDDED_$1) -v run_student=$(or $(STUDENT_$1),data/student) \
+  -v run_teacher=$(or $(TEACHER_$1),data/teacher) -v dataset="$(DATASET_$1)" \
+  -v images="$(or $(IMAGES_$1),$(patsubst %/,%,$(dir $(DATASET_$1))))" -v split_name=$(SPLIT) \
+  -v benchmark="$(or $(BENCHMARK_$1),runs/$1/data/$(SPLIT).tsv)" -v held_out="$(held_out_$1)" \
+  -v benchmark_images="$(or $(IMAGES_$1),$(patsubst %/,%,$(dir $(or $(BENCHMARK_$1),runs/$1/data/))))" \
+  -v threads='$(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$1),,$$(if $$(jobs), --threads $$(share))))' \
+  -v inputs="$(foreach i,$(INPUTS),$(if $($i_$1),$i=$($i_$1)))" -f pipeline/ablations.awk)
+ABLATED := $(patsubst ablated-%,%,$(filter ablated-%,$(MAKECMDGOALS)))
+$(foreach n,$(ABLATED),\
+  $(eval held_out_$n := $(call benchmark_files,$n))\
+  $(if $(held_out_$n),,$(error $n needs BENCHMARK=test.tsv: cells are compared by their scores))\
+  $(call ablation_rules,$n)$(if $(filter 0,$(.SHELLSTATUS)),,$(error nothing is run)))
+include $(foreach n,$(ABLATED),$(call ablations,$n)/rules.mk)
+
+ablation_goals = $(addprefix $1-,$(RUNS))
+.PHONY: $(call ablation_goals,ablate) $(call ablation_goals,ablated) $(call ablation_goals,ablation-table)
+
+# A cell that fails does not keep the others from being made; the table comes in any case.
+$(call ablation_goals,ablate): ablate-%: | $(BUILT)
+	@$(MAKE) --no-print-directory $(side_by_side) --keep-going ablated-$*; code=$$?; \
+	$(MAKE) --no-print-directory ablation-table-$* && exit $$code
+
+$(call ablation_goals,ablated):
+	@:
+
+# What Make would still run is not run yet, or was made with other settings than today's.
+$(call ablation_goals,ablation-table): ablation-table-%: | $(BUILT)
+	@$(MAKE) --no-print-directory --dry-run CELLS= ablated-$* > $(call ablations,$*)/pending
+	@sed -n 's/.* --output \([^ ]*\)$$/\1/p' $(call ablations,$*)/pending | \
+	  awk -F '\t' 'NR == FNR { pending[$$1]; next } !($$3 in pending)' \
+	    - $(call ablations,$*)/evaluations.tsv > $(call ablations,$*)/finished.tsv
+	@$(BIN)/vlsi-compare --list $(ABLATIONS) --evaluations $(call ablations,$*)/finished.tsv \
+	  --output $(call ablations,$*)/table-$(SPLIT)
