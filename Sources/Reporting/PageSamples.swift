@@ -26,7 +26,7 @@ extension Report {
       }
       return """
         <tr>\(image)<th scope="row">\(Report.short(row.question))<br>\
-        <span class="quiet">\(row.task)</span></th>\
+        <span class="quiet">\(Report.short(row.task, 60))</span></th>\
         <td class="truth"><span class="who">right answer</span><span>\
         \(Report.short(row.answer, 240))</span></td>\(given)</tr>
 

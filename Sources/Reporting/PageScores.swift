@@ -104,6 +104,8 @@ extension Report {
 
   // MARK: Tasks
 
+  private static let mostTasks = 60
+
   private var tasks: HTML {
     let shown = shown.filter { Contender.known.contains($0.contender) }
     guard !scores.tasks.isEmpty, !shown.isEmpty else { return "" }
@@ -112,10 +114,10 @@ extension Report {
       ["task", "<th scope=\"col\" class=\"spare\">questions</th>"]
       + shown.map { "\($0.contender.tone.key)\($0.contender.short)" }
       + (scores.guessing == nil ? [] : ["guessing"]) + [plot.head]
-    let rows = scores.tasks.map { task -> (cells: [HTML], isStrong: Bool) in
-      var cells: [HTML] = [
-        "\(task)", "<td class=\"spare\">\(Format.count(scores.questions(in: task)))</td>",
-      ]
+    let named = scores.tasks.prefix(Report.mostTasks)
+    let rows = named.map { task -> (cells: [HTML], isStrong: Bool) in
+      let questions = Format.count(scores.questions(in: task))
+      var cells: [HTML] = ["\(Report.short(task, 60))", "<td class=\"spare\">\(questions)</td>"]
       let found = shown.map { ($0.contender, $0.accuracy(task)) }
       for (contender, estimate) in found {
         let text = estimate.map { Format.percent($0.mean) } ?? ""
@@ -132,13 +134,16 @@ extension Report {
           }))
       return (cells, false)
     }
+    let left =
+      scores.tasks.count > Report.mostTasks
+      ? " \(Format.count(scores.tasks.count - Report.mostTasks)) tasks more are not shown." : ""
     let fewest = scores.tasks.map { scores.questions(in: $0) }.filter { $0 > 0 }.min() ?? 1
     let error = Format.percent((0.25 / Double(fewest)).squareRoot())
     return """
       <h3>By task</h3>
       \(HTML.table(head, rows, style: "tasks"))<p class="note">Dots in the models’ colours\
       \(scores.guessing == nil ? "" : ", dotted line: guessing"). A task’s figure has a sampling \
-      error of up to ± \(error).</p>
+      error of up to ± \(error).\(left)</p>
 
       """
   }
