@@ -126,6 +126,7 @@ extension Report {
       } ?? [])
     let isWide = matches.teacherLayers.count > 12
     let charts: [HTML] = [depthChart(matches), entropyChart(matches)]
+    let below: HTML = isWide ? "" : "<div class=\"charts\">\(charts)</div>"
     return Section(
       name: "matches", short: "Matches", title: "Where layers match",
       body: """
@@ -133,7 +134,7 @@ extension Report {
         each teacher layer. A match was learned only where the maps differ from the one by lot.</p>
         <p class="finding">\(matches.verdict)</p>
         <div class="charts\(isWide ? "" : " three")">\(maps)\(isWide ? charts : [])</div>
-        \(isWide ? "" : "<div class=\"charts\">\(charts)</div>")
+        \(below)
         \(entropyTable(matches))
         """)
   }

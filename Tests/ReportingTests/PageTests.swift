@@ -30,6 +30,8 @@ struct PageTests {
     #expect(page.contains("A &lt;run&gt; &amp; more"))
     #expect(page.contains("&lt;number&gt;"))
     #expect(!page.contains("<number>"))
+    // Markup put into a string by mistake would be escaped and shown.
+    #expect(!page.contains("HTML(text") && !page.contains("&lt;div") && !page.contains("&lt;t"))
     #expect(!page.contains("<script"))
     #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("url("))
     #expect(page.contains("data:image/png;base64,"))
