@@ -61,7 +61,7 @@ public enum Files {
     defer { close(descriptor) }
     var info = stat()
     guard fstat(descriptor, &info) == 0, info.st_mode & S_IFMT == S_IFREG else {
-      let kind = info.st_mode & S_IFMT == S_IFDIR ? "folder" : "device"
+      let kind = info.st_mode & S_IFMT == S_IFDIR ? "folder" : "pipe or device"
       throw Failure(.inputMissing, "is a \(kind), not a file", at: path)
     }
     let size = Int(info.st_size)

@@ -73,13 +73,17 @@ public struct ImageProcessor: Sendable, Equatable {
   /// The size that an image is resized to: both sides multiples of patch · merge, the pixels
   /// within bounds, the shape kept as well as possible.
   ///
+  /// - Parameter place: the image, for messages.
   /// - Throws: `Failure(.badData)` for a shape more than 200 times as long as wide.
-  public func smartResize(height: Int, width: Int) throws -> (height: Int, width: Int) {
+  public func smartResize(
+    height: Int, width: Int, place: String? = nil
+  ) throws -> (height: Int, width: Int) {
     guard height > 0, width > 0,
       Double(max(height, width)) / Double(min(height, width)) <= 200
     else {
       throw Failure(
-        .badData, "the image is too narrow", expected: "at most 200 times as long as wide",
+        .badData, "the image is too narrow", at: place,
+        expected: "at most 200 times as long as wide",
         found: "\(width) x \(height)")
     }
     let factor = Double(patchSize * mergeSize)
@@ -98,15 +102,17 @@ public struct ImageProcessor: Sendable, Equatable {
     // Where min_pixels is tiny a side can round to nothing; the reference fails there.
     guard newHeight >= 1, newWidth >= 1 else {
       throw Failure(
-        .badData, "the image is too small", found: "\(width) x \(height)",
+        .badData, "the image is too small", at: place, found: "\(width) x \(height)",
         advice: "Raise min_pixels.")
     }
     return (Int(newHeight), Int(newWidth))
   }
 
   /// The image at the size that the encoder sees.
-  public func resize(_ image: RGBImage) throws -> RGBImage {
-    let size = try smartResize(height: image.height, width: image.width)
+  ///
+  /// - Parameter place: the image, for messages.
+  public func resize(_ image: RGBImage, place: String? = nil) throws -> RGBImage {
+    let size = try smartResize(height: image.height, width: image.width, place: place)
     return try image.resized(width: size.width, height: size.height)
   }
 

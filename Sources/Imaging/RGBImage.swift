@@ -13,7 +13,7 @@ public struct RGBImage: Sendable, Equatable {
   static let mostPixels = 178_956_970
   static let mostSide = 1 << 20
   /// Larger files are refused before they are read.
-  static let mostBytes = 1 << 30
+  public static let mostBytes = 1 << 30
 
   /// - Throws: `Failure(.software)` where the count of pixels is not width · height · 3.
   public init(width: Int, height: Int, pixels: [UInt8]) throws {

@@ -20,8 +20,8 @@ public struct PromptBuilder {
   /// A conversation up to the start of the assistant's answer, its images resized and cut into
   /// patches. Throws 65 when images and their places do not match.
   public func prompt(_ turns: [Turn], images: [RGBImage]) throws -> ModelSample {
-    let ready = try images.map { image in
-      let resized = try processor.resize(image)
+    let ready = try images.enumerated().map { number, image in
+      let resized = try processor.resize(image, place: "image \(number + 1) of the prompt")
       let grid = processor.grid(resized)
       return ModelImage(
         grid: (grid.t, grid.h, grid.w),

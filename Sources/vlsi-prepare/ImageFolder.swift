@@ -56,7 +56,7 @@ struct ImageFolder: Sendable {
     guard stamp.stamp == nil || Files.isFile(file) else {
       throw Failure(.inputMissing, "not a file", at: file)
     }
-    let bytes = try Files.read(file)
+    let bytes = try Files.read(file, limit: RGBImage.mostBytes)
     stamp.digest = Fingerprint.bytes(bytes)
     return try RGBImage(decoding: bytes, place: file)
   }

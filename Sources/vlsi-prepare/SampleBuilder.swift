@@ -105,7 +105,7 @@ struct SampleBuilder: Sendable {
 
   private func resized(_ name: String, _ stamps: inout [ImageStamp]) throws -> RGBImage {
     do {
-      return try processor.resize(try images.image(name, &stamps))
+      return try processor.resize(try images.image(name, &stamps), place: name)
     } catch let failure as Failure {
       throw Rejection("image \(failure)")
     }

@@ -221,6 +221,8 @@ def kinds():
             saved(image(p).convert("CMYK"), "JPEG", quality=90), None),
         "ycck.jpg": lambda p: adobe(saved(image(p).convert("CMYK"), "JPEG", quality=90), 2),
         "exif-little.jpg": lambda p: saved(image(p), "JPEG", exif=exif(6, "<")),
+        "stray.jpg": lambda p: saved(image(p), "JPEG")[:-2] + b"\0\1\2\xff\xd9",
+        "trailing.jpg": lambda p: saved(image(p), "JPEG") + bytes(50),
         "xmp.jpg": lambda p: saved(image(p), "JPEG", xmp=xmp(8)),
         "exif-before-xmp.jpg": lambda p: saved(image(p), "JPEG", xmp=xmp(8), exif=exif(3)),
         "palette.png": lambda p: saved(image(p).quantize(13), "PNG"),
