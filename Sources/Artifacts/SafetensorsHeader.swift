@@ -92,19 +92,21 @@ public struct SafetensorsHeader: Sendable {
         expected: "one of " + ElementType.allCases.map(\.rawValue).joined(separator: ", "),
         found: dtype)
     }
-    var bytes = type.size
+    // Bytes, axes of no extent left out: so that no product of some of the axes overflows either.
+    var extent = type.size
     var shape: [Int] = []
     for dimension in dimensions {
       guard case .int(let size) = dimension, size >= 0 else {
         throw Failure(.badData, "bad shape", at: place, found: value["shape"]?.text())
       }
-      let (product, overflow) = bytes.multipliedReportingOverflow(by: size)
+      let (product, overflow) = extent.multipliedReportingOverflow(by: max(1, size))
       guard !overflow else {
         throw Failure(.badData, "the shape is too large", at: place, found: value["shape"]?.text())
       }
-      bytes = product
+      extent = product
       shape.append(size)
     }
+    let bytes = shape.contains(0) ? 0 : extent
     guard offsets.count == 2, case .int(let start) = offsets[0], case .int(let end) = offsets[1],
       0 <= start, start <= end
     else {
@@ -126,7 +128,7 @@ public struct SafetensorsHeader: Sendable {
       guard entry.range.upperBound <= bytes else {
         throw Failure(
           .badData, "the file is cut off", at: "\(place), tensor \(entry.name)",
-          expected: "\(dataStart + entry.range.upperBound) bytes", found: "\(dataStart + bytes)",
+          expected: "\(entry.range.upperBound) bytes after the header", found: "\(bytes)",
           advice: "Fetch or write the file again")
       }
       guard entry.range.lowerBound == end else {

@@ -18,8 +18,9 @@ public final class Checkpoint: Sendable {
   private let tensors: [String: MappedTensor]
   private let cachedFingerprint = Mutex<String?>(nil)
 
-  /// Throws 66 when folder, config or weights are missing, 65 when they are not sound.
-  public init(directory: String) throws {
+  /// Throws 66 when folder, config or weights are missing, 65 when they are not sound: see
+  /// `checkComplete`, which is left to the caller where `complete` is false.
+  public init(directory: String, complete: Bool = true) throws {
     self.directory = directory
     config = try Qwen2VLConfig(directory: directory)
     let (files, found) = try Checkpoint.mapWeights(directory)
@@ -35,6 +36,7 @@ public final class Checkpoint: Sendable {
     self.files = files
     self.tensors = tensors
     names = tensors.keys.sorted(by: naturallyPrecedes)
+    if complete { try checkComplete() }
   }
 
   /// The hub's name of a weight.
@@ -67,7 +69,6 @@ public final class Checkpoint: Sendable {
       throw Failure(.badData, "no \"weight_map\"", at: index)
     }
     var opened: [String: SafetensorsFile] = [:]
-    var tensors: [MappedTensor] = []
     for (name, value) in map.sorted(by: { $0.key < $1.key }) {
       guard let fileName = value.asString, !fileName.contains("/"), !fileName.hasPrefix(".") else {
         throw Failure(
@@ -82,13 +83,20 @@ public final class Checkpoint: Sendable {
       }
       let file = try opened[fileName] ?? readSafetensorsFile(path)
       opened[fileName] = file
-      guard let tensor = file.tensors[name] else {
+      guard file.tensors[name] != nil else {
         throw Failure(
           .badData, "the index places tensor \(name) in a file that lacks it", at: path)
       }
-      tensors.append(tensor)
     }
-    return (opened.keys.sorted(), tensors)
+    for (fileName, file) in opened.sorted(by: { $0.key < $1.key }) {
+      for name in file.names where map[name] != .string(fileName) {
+        let shape = file.tensors[name]?.shape ?? []
+        throw Failure(
+          .badData, "tensor \(name) of shape \(shape) is in a file where the index has none",
+          at: file.path, expected: map[name].map { "it in \($0.text())" } ?? "no such tensor")
+      }
+    }
+    return (opened.keys.sorted(), opened.values.flatMap { Array($0.tensors.values) })
   }
 
   // MARK: Tensors
@@ -114,19 +122,13 @@ public final class Checkpoint: Sendable {
   public subscript(_ name: String) -> MappedTensor? { tensors[name] }
 
   /// Throws 65 naming the first tensor that is missing, mis-shaped, wrongly typed or not the
-  /// model's. Without `expected`, what the config implies.
-  public func checkComplete(expected: [String: [Int]]? = nil) throws {
-    let expected =
-      expected
-      ?? Dictionary(
-        config.tensorShapes.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
-    for (name, shape) in expected.sorted(by: { naturallyPrecedes($0.key, $1.key) }) {
-      _ = try tensor(name, shape: shape)
-    }
+  /// model's, by the config.
+  public func checkComplete() throws {
+    for (name, shape) in config.tensorShapes { _ = try tensor(name, shape: shape) }
+    var known = Set(config.tensorShapes.map(\.name))
     // A tied head may be stored all the same; the embedding is what counts.
-    let extra = names.filter {
-      expected[$0] == nil && !($0 == "lm_head.weight" && config.text.tieWordEmbeddings)
-    }
+    if config.text.tieWordEmbeddings { known.insert("lm_head.weight") }
+    let extra = names.filter { !known.contains($0) }
     if let first = extra.first, let tensor = tensors[first] {
       throw Failure(
         .badData, "tensor \(first) is not part of the model", at: tensor.file,
@@ -145,7 +147,7 @@ public final class Checkpoint: Sendable {
     cachedFingerprint.withLock { cached in
       if let cached { return cached }
       var digest = Digest()
-      digest.update(String(decoding: config.hubJSON(), as: UTF8.self))
+      digest.update(config.fingerprintText)
       for name in names {
         guard let tensor = tensors[name] else { continue }
         digest.update("\n\(name) \(tensor.type.rawValue) \(tensor.shape)\n")

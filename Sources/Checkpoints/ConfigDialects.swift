@@ -20,14 +20,14 @@ private struct Section {
       found: find(names).map { String($0.text().prefix(60)) } ?? "nothing")
   }
 
-  /// A size: at least one, and small enough that no product of a few overflows.
-  func size(_ names: String..., or standard: Int? = nil) throws -> Int {
+  /// A size: at least one, and so small that neither a tensor's bytes nor the model's overflow.
+  func size(_ names: String..., or standard: Int? = nil, atMost limit: Int) throws -> Int {
     guard let value = find(names) else {
       if let standard { return standard }
       throw bad(names, "a whole number above zero")
     }
-    guard let number = value.asInt, (1...(1 << 24)).contains(number) else {
-      throw bad(names, "a whole number from 1 to 16777216")
+    guard let number = value.asInt, (1...limit).contains(number) else {
+      throw bad(names, "a whole number from 1 to \(limit)")
     }
     return number
   }
@@ -59,6 +59,17 @@ private struct Section {
   }
 }
 
+/// The largest sizes that are read, far above those of any model: with them the bytes of every
+/// tensor, and of all together, fit into 63 bits.
+private enum Limit {
+  static let width = 1 << 20
+  static let vocabulary = 1 << 24
+  static let blocks = 1024
+  static let patch = 256
+  /// Channels, frames of a patch, patches of a merged token along one side.
+  static let few = 16
+}
+
 extension Qwen2VLConfig {
   /// - Parameter place: the file, for messages.
   public init(_ json: JSON, place: String) throws {
@@ -75,6 +86,11 @@ extension Qwen2VLConfig {
     let vision = Section(json: visionJSON, place: "\(place), vision_config")
     let text =
       json["text_config"].map { Section(json: $0, place: "\(place), text_config") } ?? root
+    for section in [root, text] where section.json["quantization_config"]?.asObject != nil {
+      throw Failure(
+        .badData, "the weights are quantized", at: section.place, expected: "F32, F16 or BF16",
+        found: "quantization_config", advice: "Fetch the model without quantization")
+    }
     try text.require("hidden_act", "silu")
     try text.require("use_sliding_window", false)
     for kind in text.json["layer_types"]?.asArray ?? [] where kind != "full_attention" {
@@ -123,31 +139,34 @@ extension Qwen2VLConfig {
         found: kind)
     }
     let ropeSection = Section(json: rope.1, place: "\(section.place), \(rope.0)")
-    let heads = try section.size("num_attention_heads")
+    let heads = try section.size("num_attention_heads", atMost: Limit.width)
     let tie = root.json["tie_word_embeddings"] ?? section.json["tie_word_embeddings"]
     return Text(
-      hiddenSize: try section.size("hidden_size"),
-      layers: try section.size("num_hidden_layers"), heads: heads,
-      keyValueHeads: try section.size("num_key_value_heads", or: heads),
-      intermediateSize: try section.size("intermediate_size"),
-      vocabularySize: try section.size("vocab_size"),
+      hiddenSize: try section.size("hidden_size", atMost: Limit.width),
+      layers: try section.size("num_hidden_layers", atMost: Limit.blocks), heads: heads,
+      keyValueHeads: try section.size("num_key_value_heads", or: heads, atMost: Limit.width),
+      intermediateSize: try section.size("intermediate_size", atMost: Limit.vocabulary),
+      vocabularySize: try section.size("vocab_size", atMost: Limit.vocabulary),
       ropeTheta: try section.number(
         "rope_theta", or: ropeSection.number("rope_theta", or: 1_000_000)),
       mropeSection: sections,
       rmsNormEpsilon: Float(try section.number("rms_norm_eps", or: 1e-6)),
       tieWordEmbeddings: tie?.asBool ?? false,
-      maxPositions: try section.size("max_position_embeddings", or: 32768))
+      maxPositions: try section.size(
+        "max_position_embeddings", or: 32768, atMost: Limit.vocabulary))
   }
 
   private static func vision(_ section: Section) throws -> Vision {
     Vision(
-      depth: try section.size("depth"), embedDimension: try section.size("embed_dim"),
-      heads: try section.size("num_heads"), mlpRatio: try section.number("mlp_ratio", or: 4),
-      patchSize: try section.size("patch_size"),
-      temporalPatchSize: try section.size("temporal_patch_size", or: 2),
-      spatialMergeSize: try section.size("spatial_merge_size", or: 2),
-      inChannels: try section.size("in_chans", "in_channels", or: 3),
-      hiddenSize: try section.size("hidden_size"))
+      depth: try section.size("depth", atMost: Limit.blocks),
+      embedDimension: try section.size("embed_dim", atMost: Limit.width),
+      heads: try section.size("num_heads", atMost: Limit.width),
+      mlpRatio: try section.number("mlp_ratio", or: 4),
+      patchSize: try section.size("patch_size", atMost: Limit.patch),
+      temporalPatchSize: try section.size("temporal_patch_size", or: 2, atMost: Limit.few),
+      spatialMergeSize: try section.size("spatial_merge_size", or: 2, atMost: Limit.few),
+      inChannels: try section.size("in_chans", "in_channels", or: 3, atMost: Limit.few),
+      hiddenSize: try section.size("hidden_size", atMost: Limit.width))
   }
 
   private static func elementType(_ name: String?) -> ElementType? {
@@ -186,53 +205,11 @@ extension Qwen2VLConfig {
       "the merger's output is not as wide as the language model",
       "vision_config.hidden_size \(text.hiddenSize)", "\(vision.hiddenSize)")
     try require(
-      vision.mlpRatio <= 1024, "mlp_ratio is too large", "at most 1024", "\(vision.mlpRatio)")
+      vision.mlpRatio <= 64 && vision.mlpSize > 0, "mlp_ratio is out of range", "at most 64",
+      "\(vision.mlpRatio)")
     let ids = [imageTokenID, videoTokenID, visionStartTokenID, visionEndTokenID, eosTokenID]
     try require(
       ids.allSatisfy { $0 < text.vocabularySize }, "a special token lies outside the vocabulary",
       "ids below \(text.vocabularySize)", "\(ids.max() ?? 0)")
   }
-
-  /// The config as the hub writes it.
-  public func hubJSON() -> [UInt8] {
-    let name: [ElementType: String] = [
-      .bfloat16: "bfloat16", .float16: "float16", .float32: "float32",
-    ]
-    var members: [String: JSON] = [
-      "architectures": ["Qwen2VLForConditionalGeneration"], "model_type": "qwen2_vl",
-      "attention_dropout": 0.0, "hidden_act": "silu", "initializer_range": 0.02,
-      "hidden_size": .int(text.hiddenSize), "num_hidden_layers": .int(text.layers),
-      "num_attention_heads": .int(text.heads), "num_key_value_heads": .int(text.keyValueHeads),
-      "intermediate_size": .int(text.intermediateSize), "vocab_size": .int(text.vocabularySize),
-      "max_position_embeddings": .int(text.maxPositions),
-      "max_window_layers": .int(text.layers), "sliding_window": .int(text.maxPositions),
-      "use_sliding_window": false, "use_cache": true,
-      "rms_norm_eps": .number(Qwen2VLConfig.shortest(text.rmsNormEpsilon)),
-      "rope_theta": .number(text.ropeTheta),
-      "rope_scaling": [
-        "type": "mrope", "mrope_section": .array(text.mropeSection.map { .int($0) }),
-      ],
-      "tie_word_embeddings": .bool(text.tieWordEmbeddings),
-      "image_token_id": .int(imageTokenID), "video_token_id": .int(videoTokenID),
-      "vision_start_token_id": .int(visionStartTokenID),
-      "vision_end_token_id": .int(visionEndTokenID), "eos_token_id": .int(eosTokenID),
-      "vision_config": [
-        "model_type": "qwen2_vl", "depth": .int(vision.depth),
-        "embed_dim": .int(vision.embedDimension), "num_heads": .int(vision.heads),
-        "mlp_ratio": vision.mlpRatio == vision.mlpRatio.rounded()
-          ? .int(Int(vision.mlpRatio)) : .number(vision.mlpRatio),
-        "patch_size": .int(vision.patchSize), "spatial_patch_size": .int(vision.patchSize),
-        "temporal_patch_size": .int(vision.temporalPatchSize),
-        "spatial_merge_size": .int(vision.spatialMergeSize),
-        "in_chans": .int(vision.inChannels), "in_channels": .int(vision.inChannels),
-        "hidden_act": "quick_gelu", "hidden_size": .int(vision.hiddenSize),
-      ],
-    ]
-    if let bosTokenID { members["bos_token_id"] = .int(bosTokenID) }
-    if let dtype, let name = name[dtype] { members["torch_dtype"] = .string(name) }
-    return Array(JSON.object(members).text(pretty: true).utf8)
-  }
-
-  /// The double that prints as the float does: 1e-06, not 9.999999974752427e-07.
-  private static func shortest(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
 }

@@ -9,7 +9,8 @@ final class Mapping: @unchecked Sendable {
 
   /// Throws 66 when the file cannot be opened, 74 when it cannot be mapped.
   init(_ path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK a pipe under that name would be waited for.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw Failure(.inputMissing, "cannot read: \(String(cString: strerror(errno)))", at: path)
     }

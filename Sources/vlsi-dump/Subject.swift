@@ -38,7 +38,9 @@ struct Subject {
     func has(_ name: String) -> Bool { Files.exists(Files.join(path, name)) }
     if has(Manifest.fileName) { return .artifact(try ArtifactReader.manifest(in: path)) }
     if has("unfinished.json") { _ = try ArtifactReader.manifest(in: path) }
-    if has("config.json") { return .checkpoint(try Checkpoint(directory: path)) }
+    if has("config.json") {
+      return .checkpoint(try Checkpoint(directory: path, complete: false))
+    }
     if has("adapter_model.safetensors") {
       return .tensorFile(try readSafetensorsFile(Files.join(path, "adapter_model.safetensors")))
     }
@@ -69,7 +71,9 @@ struct Subject {
     case .checkpoint(let checkpoint): return TensorFiles(checkpoint)
     case .tensorFile(let file): return TensorFiles([file], path: path)
     case .artifact(let manifest) where manifest.shards.isEmpty:
-      if manifest.kind == .model { return TensorFiles(try Checkpoint(directory: path)) }
+      if manifest.kind == .model {
+        return TensorFiles(try Checkpoint(directory: path, complete: false))
+      }
       let files = try manifest.files.filter { $0.file.hasSuffix(".safetensors") }
         .map { try readSafetensorsFile(Files.join(path, $0.file)) }
       return TensorFiles(files, path: path)

@@ -46,6 +46,14 @@ import Testing
       #"{"a":{"dtype":"F32","shape":[9223372036854775807],"data_offsets":[0,8]}}"#, 8,
       "too large"
     ),
+    (
+      #"{"a":{"dtype":"U8","shape":[9223372036854775807],"data_offsets":[0,9223372036854775807]}}"#,
+      8, "cut off"
+    ),
+    (
+      #"{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}"#, 0,
+      "too large"
+    ),
     (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#, 8, "bad data_offsets"),
     (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[-8,0]}}"#, 8, "bad data_offsets"),
     (#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,16]}}"#, 8, "bad data_offsets"),
