@@ -15,7 +15,8 @@ public enum Files {
     path.split(separator: "/").last.map(String.init) ?? path
   }
 
-  static func parent(of path: String) -> String {
+  /// The folder that a path lies in.
+  public static func parent(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
@@ -145,6 +146,24 @@ public enum Files {
     // Some network file systems refuse to sync a folder; the rename itself is still atomic.
     fsync(descriptor)
     close(descriptor)
+  }
+
+  /// Whether two paths lead to the same file or folder, which is there.
+  public static func isSame(_ a: String, _ b: String) -> Bool {
+    guard let a = status(a), let b = status(b) else { return false }
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino
+  }
+
+  /// Bytes that may still be written where `path` is or is to be made; nil when the system does
+  /// not tell.
+  public static func freeBytes(at path: String) -> Int? {
+    var place = path
+    while !exists(place), parent(of: place) != place { place = parent(of: place) }
+    var info = statvfs()
+    guard statvfs(place, &info) == 0 else { return nil }
+    let (bytes, overflow) = Int(clamping: info.f_bavail)
+      .multipliedReportingOverflow(by: Int(clamping: info.f_frsize))
+    return overflow ? .max : bytes
   }
 
   /// Sets a file's time of change to now.

@@ -1,115 +1,40 @@
 import Artifacts
 import Failures
-import Kernels
-
-/// A tensor to be written: its bytes are produced piece by piece, when their turn comes.
-public struct OutputTensor {
-  public let name: String
-  public let type: ElementType
-  public let shape: [Int]
-  /// Hands its bytes, in order, to `write`.
-  public let produce: (_ write: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-
-  public var byteCount: Int { shape.reduce(type.size, *) }
-
-  public init(
-    name: String, type: ElementType, shape: [Int],
-    produce: @escaping (_ write: (UnsafeRawBufferPointer) throws -> Void) throws -> Void
-  ) {
-    self.name = name
-    self.type = type
-    self.shape = shape
-    self.produce = produce
-  }
-
-  public init(_ name: String, _ tensor: RawTensor) {
-    self.init(name: name, type: tensor.type, shape: tensor.shape) { write in
-      try tensor.bytes.withUnsafeBytes { try write($0) }
-    }
-  }
-
-  public init(_ tensor: MappedTensor, name: String? = nil) {
-    self.init(name: name ?? tensor.name, type: tensor.type, shape: tensor.shape) { write in
-      try withExtendedLifetime(tensor.owner) { try write(tensor.bytes) }
-    }
-  }
-
-  /// Float values, rounded to `type` as they are written; `values` must stay alive until then.
-  public init(
-    name: String, type: ElementType, shape: [Int], values: @escaping () -> UnsafePointer<Float>
-  ) {
-    self.init(name: name, type: type, shape: shape) { write in
-      let count = shape.reduce(1, *)
-      let pointer = values()
-      let chunk = 1 << 18
-      for start in stride(from: 0, to: count, by: chunk) {
-        let part = UnsafeBufferPointer(
-          start: pointer + start, count: min(chunk, count - start))
-        if type == .float32 {
-          try write(UnsafeRawBufferPointer(part))
-        } else {
-          let rounded = RawTensor(Array(part), as: type, shape: [part.count])
-          try rounded.bytes.withUnsafeBytes { try write($0) }
-        }
-      }
-    }
-  }
-}
-
-/// Writes one safetensors file, atomically. Throws 73, 74, and 70 when a tensor produces more or
-/// fewer bytes than its shape says.
-public func writeSafetensorsFile(
-  _ path: String, _ tensors: [OutputTensor], metadata: [String: String] = ["format": "pt"]
-) throws {
-  let file = try OutputFile(path)
-  try file.write(
-    SafetensorsHeader.encode(tensors.map { ($0.name, $0.type, $0.shape) }, metadata: metadata))
-  for tensor in tensors {
-    let start = file.count
-    try tensor.produce { try file.write($0) }
-    guard file.count - start == tensor.byteCount else {
-      throw Failure(
-        .software, "tensor \(tensor.name) produced the wrong number of bytes", at: path,
-        expected: "\(tensor.byteCount)", found: "\(file.count - start)")
-    }
-  }
-  try file.commit()
-}
 
 /// Writes a checkpoint that transformers loads: config, weights under the hub's names in one file
 /// or several with an index, and the tokenizer's and image processor's files of the model that it
 /// came from. Never holds more than a piece of one tensor.
 public enum CheckpointWriter {
-  /// What a checkpoint carries besides config and weights.
+  /// What a checkpoint carries besides config, weights and model card.
   public static let companions = [
     "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
     "special_tokens_map.json", "added_tokens.json", "preprocessor_config.json",
     "processor_config.json", "video_preprocessor_config.json", "generation_config.json",
-    "chat_template.json", "chat_template.jinja", "LICENSE",
+    "chat_template.json", "chat_template.jinja", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE",
   ]
 
+  /// Bytes of tensors in one file, unless a single one is larger.
+  public static let shardLimit = 5_000_000_000
+  private static let index = "model.safetensors.index.json"
+
   /// - Parameters:
+  ///   - base: the text of a config.json whose other members are kept: see
+  ///     `Qwen2VLConfig.hubJSON`.
   ///   - tensors: in the order in which they are to be written.
-  ///   - shardLimit: bytes of tensors in one file, unless a single one is larger.
-  ///   - carry: the checkpoint whose companions are copied.
-  /// Returns the names of the files written. Throws 73, 74.
+  ///   - carry: the folder whose companions are copied, byte for byte.
+  /// Returns the names of the files written. Throws 73, also where the disk has too little room,
+  /// or 74.
   @discardableResult
   public static func write(
-    to directory: String, config: Qwen2VLConfig, tensors: [OutputTensor],
-    shardLimit: Int = 5_000_000_000, carry base: String? = nil
+    to directory: String, config: Qwen2VLConfig, over base: [UInt8]? = nil,
+    tensors: [OutputTensor], shardLimit: Int = CheckpointWriter.shardLimit,
+    carry: String? = nil
   ) throws -> [String] {
+    try requireSpace(for: tensors, at: directory)
     try Files.makeDirectory(directory)
+    try removeWeights(in: directory)
+    let groups = cut(tensors, limit: shardLimit)
     var written: [String] = []
-    var groups: [[OutputTensor]] = [[]]
-    var filled = 0
-    for tensor in tensors {
-      if filled > 0, filled + tensor.byteCount > shardLimit {
-        groups.append([])
-        filled = 0
-      }
-      groups[groups.count - 1].append(tensor)
-      filled += tensor.byteCount
-    }
     var map: [String: JSON] = [:]
     for (number, group) in groups.enumerated() {
       let name =
@@ -121,18 +46,17 @@ public enum CheckpointWriter {
       written.append(name)
     }
     if groups.count > 1 {
-      let name = "model.safetensors.index.json"
-      let index: JSON = [
+      let json: JSON = [
         "metadata": ["total_size": .int(tensors.reduce(0) { $0 + $1.byteCount })],
         "weight_map": .object(map),
       ]
-      try writeAtomically(index.text(pretty: true), to: Files.join(directory, name))
-      written.append(name)
+      try writeAtomically(json.text(pretty: true), to: Files.join(directory, index))
+      written.append(index)
     }
-    if let base {
-      for name in companions where Files.exists(Files.join(base, name)) {
+    if let carry {
+      for name in companions where Files.isFile(Files.join(carry, name)) {
         try writeAtomically(
-          Files.read(Files.join(base, name)), to: Files.join(directory, name))
+          Files.read(Files.join(carry, name)), to: Files.join(directory, name))
         written.append(name)
       }
     }
@@ -141,9 +65,48 @@ public enum CheckpointWriter {
     let byType = Dictionary(grouping: tensors, by: \.type)
       .mapValues { $0.reduce(0) { $0 + $1.byteCount } }
     config.dtype = byType.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key
-    try writeAtomically(config.hubJSON(), to: Files.join(directory, "config.json"))
+    try writeAtomically(config.hubJSON(over: base), to: Files.join(directory, "config.json"))
     written.append("config.json")
     return written
+  }
+
+  /// Refuses what the disk has no room for, before anything is written or hours are spent. Throws
+  /// 73 with the bytes needed and found.
+  public static func requireSpace(for tensors: [OutputTensor], at directory: String) throws {
+    // Headers, index and tokenizer.
+    let needed = tensors.reduce(1 << 25) { $0 + $1.byteCount }
+    guard let free = Files.freeBytes(at: directory), free < needed else { return }
+    throw Failure(
+      .cannotCreate, "the disk has no room for the checkpoint", at: directory,
+      expected: "\(needed) bytes free", found: "\(free)",
+      advice: "Free some space or name a folder on another disk")
+  }
+
+  /// Which tensors lie together in a file, as the hub's tools cut: in order, a new file where the
+  /// limit would be passed.
+  static func cut(_ tensors: [OutputTensor], limit: Int) -> [[OutputTensor]] {
+    var groups: [[OutputTensor]] = [[]]
+    var filled = 0
+    for tensor in tensors {
+      if filled > 0, filled + tensor.byteCount > limit {
+        groups.append([])
+        filled = 0
+      }
+      groups[groups.count - 1].append(tensor)
+      filled += tensor.byteCount
+    }
+    return groups
+  }
+
+  /// Weights of an earlier attempt that was cut into other files would be loaded in the place of
+  /// these.
+  private static func removeWeights(in directory: String) throws {
+    for name in try Files.list(directory)
+    where name == "config.json" || name == index || name == "model.safetensors"
+      || name.hasPrefix("model-") && name.hasSuffix(".safetensors")
+    {
+      try Files.remove(Files.join(directory, name))
+    }
   }
 
   private static func digits(_ number: Int) -> String {

@@ -6,10 +6,22 @@ import Tensors
 
 extension Qwen2VL {
   /// Writes the model as a Hugging Face checkpoint: the hub's names, every tensor in the type that
-  /// it has in the checkpoint `base`, whose tokenizer and processor files are carried over. Returns
-  /// the names of the files. Throws 65, 73 or 74.
+  /// it has in the checkpoint `base`, whose config stays but for what is different and whose
+  /// tokenizer and processor files are carried over. Returns the names of the files. Throws 65, 73
+  /// or 74.
   public func save(to directory: String, base: Checkpoint) throws -> [String] {
-    let tensors = parameters.map { parameter in
+    let text = try Files.read(Files.join(base.directory, "config.json"))
+    return try CheckpointWriter.write(
+      to: directory, config: config, over: text, tensors: outputs(base), carry: base.directory)
+  }
+
+  /// Refuses at start what `save` would have no room for. Throws 73.
+  public func requireSpace(to directory: String, base: Checkpoint) throws {
+    try CheckpointWriter.requireSpace(for: outputs(base), at: directory)
+  }
+
+  private func outputs(_ base: Checkpoint) -> [OutputTensor] {
+    parameters.map { parameter in
       // What did not learn goes over as it lies in the base.
       if parameter.mutableValues == nil, let tensor = base[parameter.name] {
         return OutputTensor(tensor)
@@ -18,7 +30,5 @@ extension Qwen2VL {
         name: parameter.name, type: base[parameter.name]?.type ?? .float32, shape: parameter.shape
       ) { parameter.floats }
     }
-    return try CheckpointWriter.write(
-      to: directory, config: config, tensors: tensors, carry: base.directory)
   }
 }

@@ -34,7 +34,7 @@ struct Summary {
     case .checkpoint(let checkpoint):
       return [
         "path": .string(checkpoint.directory),
-        "config": try JSON(parsing: checkpoint.config.hubJSON(), place: subject.path),
+        "config": .object(checkpoint.config.members),
         "parameters": .int(checkpoint.config.parameterCount),
         "fingerprint": .string(checkpoint.fingerprint), "tensors": list(TensorFiles(checkpoint)),
       ]

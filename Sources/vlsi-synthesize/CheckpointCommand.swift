@@ -41,6 +41,9 @@ struct CheckpointCommand: StageCommand {
       valueName: "dir"))
   var vision: String?
 
+  /// Says that the weights are random, and how they were made.
+  private static let facts = "synthesis.json"
+
   func run(stage: Stage) throws {
     var shape = like.shape
     for (option, value) in [("--layers", layers), ("--vision-layers", visionLayers)] {
@@ -54,13 +57,13 @@ struct CheckpointCommand: StageCommand {
     let folder = try tokenizerFolder(shape)
     let tokens = try specialTokens(folder, shape)
     let manager = FileManager.default
-    if manager.fileExists(atPath: output),
-      manager.contents(atPath: "\(output)/config.json") == nil,
-      try !manager.contentsOfDirectory(atPath: output).isEmpty
+    // Nobody's downloaded or trained weights are written over.
+    if manager.fileExists(atPath: output), !Files.exists("\(output)/\(CheckpointCommand.facts)"),
+      try !Files.isDirectory(output) || !Files.list(output).isEmpty
     {
       throw Failure(
-        .cannotCreate, "exists and is no checkpoint", at: output,
-        advice: "Name another folder with --output, or remove this one.")
+        .cannotCreate, "exists and holds no random weights", at: output,
+        advice: "Name another folder with --output, or remove this one")
     }
     let partial = output + ".partial"
     try? manager.removeItem(atPath: partial)
@@ -84,7 +87,8 @@ struct CheckpointCommand: StageCommand {
     _ stage: Stage
   ) throws {
     let type = shape.isTiny ? ElementType.float32 : .bfloat16
-    let tensors = shape.tensors
+    let config = shape.config(tokens)
+    let tensors = shape.tensors(config)
     let total = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
     stage.log.info("\(like.rawValue): \(total) parameters, \(total * type.size) bytes")
     let progress = stage.progress(total: total, unit: "parameters", label: like.rawValue)
@@ -107,11 +111,18 @@ struct CheckpointCommand: StageCommand {
       }
     }
     try CheckpointWriter.write(
-      to: partial, config: shape.config(tokens), tensors: outputs, carry: folder)
+      to: partial, config: config, over: Array(shape.otherMembers.text().utf8), tensors: outputs,
+      shardLimit: ModelShape.shardLimit, carry: folder)
     try writeAtomically(
       Array(shape.preprocessor.utf8), to: "\(partial)/preprocessor_config.json")
     try writeAtomically(
       Array(shape.generation(tokens).utf8), to: "\(partial)/generation_config.json")
+    let facts: JSON = [
+      "weights": "random", "like": .string(like.rawValue), "seed": .string(String(stage.seed)),
+      "layers": .int(shape.layers), "vision_layers": .int(shape.visionDepth),
+      "vision": vision.map { .string($0) } ?? .null,
+    ]
+    try writeAtomically(facts.text(pretty: true), to: "\(partial)/\(CheckpointCommand.facts)")
     progress.finish()
   }
 
@@ -120,8 +131,8 @@ struct CheckpointCommand: StageCommand {
     guard shape.isTiny else {
       throw Failure(
         .usage, "\(like.rawValue) needs a tokenizer of its own, not the tiny one",
-        advice: "Name the folder of a real Qwen2-VL checkpoint, or one with its tokenizer.json, "
-          + "with --tokenizer")
+        advice: "Name one with --tokenizer: the folder of a real Qwen2-VL checkpoint, or what "
+          + "Tests/Goldens/true_tokenizer.py make DIR writes")
     }
     return "data/tokenizer"
   }

@@ -1,3 +1,4 @@
+import Artifacts
 import Checkpoints
 
 /// The sizes of a Qwen2-VL, from which config.json and every tensor follow.
@@ -94,49 +95,18 @@ enum Start: Sendable {
 }
 
 extension ModelShape {
-  /// Every tensor under the hub's names, in the order of the model.
-  var tensors: [(name: String, shape: [Int], start: Start)] {
-    var list: [(name: String, shape: [Int], start: Start)] = []
-    func linear(_ name: String, _ out: Int, _ inputs: Int, bias: Bool) {
-      list.append(("\(name).weight", [out, inputs], .normal))
-      if bias { list.append(("\(name).bias", [out], .zeros)) }
+  /// Every tensor under the hub's names, in the order of the hub's files.
+  func tensors(_ config: Qwen2VLConfig) -> [(name: String, shape: [Int], start: Start)] {
+    var list = config.tensorShapes
+    // There the gate follows the projection beside it, which decides where files are cut.
+    for gate in list.indices.filter({ list[$0].name.hasSuffix("mlp.gate_proj.weight") }) {
+      list.swapAt(gate, gate + 1)
     }
-    func layerNorm(_ name: String, _ width: Int) {
-      list.append(("\(name).weight", [width], .ones))
-      list.append(("\(name).bias", [width], .zeros))
+    return list.map { name, shape in
+      // One axis and no bias: a norm.
+      let start: Start = name.hasSuffix(".bias") ? .zeros : shape.count == 1 ? .ones : .normal
+      return (name, shape, start)
     }
-    let merged = visionWidth * 4  // 2 × 2 patches become one token
-    list.append(("visual.patch_embed.proj.weight", [visionWidth, 3, 2, patch, patch], .normal))
-    for index in 0..<visionDepth {
-      let block = "visual.blocks.\(index)"
-      layerNorm("\(block).norm1", visionWidth)
-      layerNorm("\(block).norm2", visionWidth)
-      linear("\(block).attn.qkv", 3 * visionWidth, visionWidth, bias: true)
-      linear("\(block).attn.proj", visionWidth, visionWidth, bias: true)
-      linear("\(block).mlp.fc1", 4 * visionWidth, visionWidth, bias: true)
-      linear("\(block).mlp.fc2", visionWidth, 4 * visionWidth, bias: true)
-    }
-    layerNorm("visual.merger.ln_q", visionWidth)
-    linear("visual.merger.mlp.0", merged, merged, bias: true)
-    linear("visual.merger.mlp.2", hidden, merged, bias: true)
-
-    let keyValues = hidden / heads * keyValueHeads
-    list.append(("model.embed_tokens.weight", [vocabulary, hidden], .normal))
-    for index in 0..<layers {
-      let layer = "model.layers.\(index)"
-      list.append(("\(layer).input_layernorm.weight", [hidden], .ones))
-      linear("\(layer).self_attn.q_proj", hidden, hidden, bias: true)
-      linear("\(layer).self_attn.k_proj", keyValues, hidden, bias: true)
-      linear("\(layer).self_attn.v_proj", keyValues, hidden, bias: true)
-      linear("\(layer).self_attn.o_proj", hidden, hidden, bias: false)
-      list.append(("\(layer).post_attention_layernorm.weight", [hidden], .ones))
-      linear("\(layer).mlp.gate_proj", feedForward, hidden, bias: false)
-      linear("\(layer).mlp.up_proj", feedForward, hidden, bias: false)
-      linear("\(layer).mlp.down_proj", hidden, feedForward, bias: false)
-    }
-    list.append(("model.norm.weight", [hidden], .ones))
-    if !isTied { list.append(("lm_head.weight", [vocabulary, hidden], .normal)) }
-    return list
   }
 
   /// What config.json says.
@@ -155,6 +125,12 @@ extension ModelShape {
       visionStartTokenID: tokens.visionStart, visionEndTokenID: tokens.visionEnd,
       bosTokenID: tokens.endOfText, eosTokenID: tokens.turnEnd)
   }
+
+  /// What the hub's config.json says besides.
+  var otherMembers: JSON { isTiny ? [:] : ["vision_token_id": 151_654] }
+
+  /// Bytes of one file: the hub's own checkpoints are cut at 4 GB.
+  static let shardLimit = 4_000_000_000
 
   /// preprocessor_config.json.
   var preprocessor: String {
@@ -181,16 +157,17 @@ extension ModelShape {
     """
   }
 
-  /// generation_config.json: greedy, as all evaluation here.
+  /// generation_config.json: greedy, as all evaluation here; the real ones as the hub has them,
+  /// which comes to the same.
   func generation(_ tokens: SpecialTokens) -> String {
-    """
-    {
-      "bos_token_id": \(tokens.endOfText),
-      "do_sample": false,
-      "eos_token_id": [\(tokens.turnEnd), \(tokens.endOfText)],
-      "pad_token_id": \(tokens.endOfText)
-    }
-
-    """
+    let sampling: JSON = [
+      "do_sample": true, "repetition_penalty": 1.0, "temperature": 0.01, "top_k": 1,
+      "top_p": 0.001,
+    ]
+    var members: [String: JSON] = isTiny ? ["do_sample": false] : sampling.asObject ?? [:]
+    members["bos_token_id"] = .int(tokens.endOfText)
+    members["eos_token_id"] = [.int(tokens.turnEnd), .int(tokens.endOfText)]
+    members["pad_token_id"] = .int(tokens.endOfText)
+    return JSON.object(members).text(pretty: true)
   }
 }

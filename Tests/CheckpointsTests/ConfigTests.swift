@@ -34,7 +34,7 @@ import Testing
   @Test(arguments: ["a", "b"])
   func `what we write reads back equal`(name: String) throws {
     let config = try Qwen2VLConfig(directory: golden(name))
-    let bytes = config.hubJSON()
+    let bytes = try config.hubJSON()
     #expect(try Qwen2VLConfig(JSON(parsing: bytes, place: "x"), place: "x") == config)
   }
 
@@ -71,6 +71,24 @@ import Testing
     #expect(large.parameterCount == 73_405_560_320)
   }
 
+  /// Nothing overflows on the way from the largest numbers that are read to bytes.
+  @Test func `the largest sizes`() throws {
+    var largest = hubConfig
+    for (path, value) in [
+      ("hidden_size", 1 << 20), ("num_hidden_layers", 1024), ("num_attention_heads", 1 << 19),
+      ("num_key_value_heads", 1 << 19), ("intermediate_size", 1 << 24), ("vocab_size", 1 << 24),
+      ("vision_config.depth", 1024), ("vision_config.embed_dim", 1 << 20),
+      ("vision_config.num_heads", 1 << 18), ("vision_config.mlp_ratio", 64),
+      ("vision_config.in_chans", 16), ("vision_config.patch_size", 256),
+      ("vision_config.spatial_merge_size", 16), ("vision_config.temporal_patch_size", 16),
+      ("vision_config.hidden_size", 1 << 20),
+    ] { largest = largest.with(path, .int(value)) }
+    largest = largest.with("rope_scaling.mrope_section", [1, 0, 0])
+    let config = try Qwen2VLConfig(largest, place: "c.json")
+    #expect(config.parameterCount.multipliedReportingOverflow(by: 4).overflow == false)
+    #expect(config.vision.patchDimension > 0)
+  }
+
   @Test(
     arguments: [
       ("model_type", "qwen3_vl", "unsupported model type"),
@@ -92,7 +110,13 @@ import Testing
       ("image_token_id", 96, "outside the vocabulary"),
       ("vision_config.embed_dim", 27, "does not divide into heads"),
       ("vision_config.hidden_size", 48, "not as wide as the language model"),
-      ("vision_config.mlp_ratio", 1e300, "mlp_ratio is too large"),
+      ("vision_config.mlp_ratio", 1e300, "mlp_ratio is out of range"),
+      ("vision_config.mlp_ratio", 1e-300, "mlp_ratio is out of range"),
+      ("num_hidden_layers", 16_777_216, "bad or missing \"num_hidden_layers\""),
+      ("vision_config.depth", 16_777_216, "bad or missing \"depth\""),
+      ("vision_config.spatial_merge_size", 16_777_216, "bad or missing \"spatial_merge_size\""),
+      ("vision_config.patch_size", 16_777_216, "bad or missing \"patch_size\""),
+      ("quantization_config", ["quant_method": "awq"], "the weights are quantized"),
       ("vision_config.patch_size", 0, "bad or missing \"patch_size\""),
     ] as [(String, JSON?, String)])
   func `bad configs`(path: String, value: JSON?, what: String) {

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import Checkpoints
 @testable import vlsi_synthesize
 
 @Suite("Checkpoints with random weights have the real shapes")
@@ -10,7 +11,46 @@ struct RandomCheckpointTests {
       (KnownShape.qwen2B, 2_208_985_600), (.qwen7B, 8_291_375_616), (.qwen72B, 73_405_560_320),
     ])
   func parameters(shape: KnownShape, count: Int) {
-    #expect(shape.shape.tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } == count)
+    let config = shape.shape.config(.qwen)
+    #expect(
+      shape.shape.tensors(config).reduce(0) { $0 + $1.shape.reduce(1, *) } == count)
+    #expect(config.parameterCount == count)
+  }
+
+  @Test(
+    "Files are cut where the hub's are",
+    arguments: [
+      (KnownShape.qwen2B, 2, ["model.layers.23.mlp.gate_proj.weight"]),
+      (.qwen7B, 5, ["model.layers.3.mlp.up_proj.weight", "lm_head.weight"]),
+      (.qwen72B, 38, ["lm_head.weight"]),
+    ])
+  func cut(known: KnownShape, files: Int, first: [String]) {
+    let config = known.shape.config(.qwen)
+    let groups = CheckpointWriter.cut(
+      known.shape.tensors(config).map { name, shape, _ in
+        OutputTensor(name: name, type: .bfloat16, shape: shape) { _ in }
+      }, limit: ModelShape.shardLimit)
+    #expect(groups.count == files)
+    for name in first { #expect(groups.contains { $0.first?.name == name }, "\(name)") }
+    // The sizes that the hub shows: 3.99 GB and 429 MB.
+    if known == .qwen2B {
+      #expect(
+        groups.map { $0.reduce(0) { $0 + $1.byteCount } } == [3_988_535_296, 429_435_904])
+    }
+  }
+
+  @Test("Tensors start as their kind does")
+  func starts() {
+    let shape = KnownShape.qwen7B.shape
+    let starts = Dictionary(
+      uniqueKeysWithValues: shape.tensors(shape.config(.qwen)).map { ($0.name, $0.start) })
+    for (name, start) in [
+      ("visual.patch_embed.proj.weight", Start.normal), ("visual.blocks.31.norm2.weight", .ones),
+      ("visual.merger.ln_q.bias", .zeros), ("visual.merger.mlp.2.weight", .normal),
+      ("model.embed_tokens.weight", .normal), ("model.norm.weight", .ones),
+      ("model.layers.27.self_attn.k_proj.bias", .zeros),
+      ("model.layers.27.post_attention_layernorm.weight", .ones), ("lm_head.weight", .normal),
+    ] { #expect(starts[name] == start, "\(name)") }
   }
 
   @Test(

@@ -102,6 +102,33 @@ import Testing
     }
   }
 
+  /// float32, float16 and bf16 checkpoints load; the model saved from one has its type again.
+  @Test(
+    arguments: [(ElementType.float32, 1e-5), (.float16, 2e-3), (.bfloat16, 2e-2)]
+      as [(ElementType, Float)])
+  func elementTypes(type: ElementType, tolerance: Float) throws {
+    let goldens = try Goldens("a")
+    try withTemporaryDirectory { directory in
+      let source = try Checkpoint(directory: goldens.checkpoint)
+      let stored = directory + "/stored", saved = directory + "/saved"
+      let tensors = try source.config.tensorShapes.map { name, shape in
+        let values = try source.tensor(name, shape: shape).raw().floats()
+        return OutputTensor(name, RawTensor(values, as: type, shape: shape))
+      }
+      try CheckpointWriter.write(to: stored, config: source.config, tensors: tensors)
+      let base = try Checkpoint(directory: stored)
+      #expect(base.config.dtype == type)
+      let model = try Qwen2VL(base)
+      let found = try logits(goldens, model, "two_images").array
+      #expect(relativeDifference(found, try goldens.floats("two_images/logits")) < tolerance)
+      _ = try model.save(to: saved, base: base)
+      let again = try Checkpoint(directory: saved)
+      for name in base.names {
+        #expect(again[name]?.type == type && again[name]?.raw() == base[name]?.raw(), "\(name)")
+      }
+    }
+  }
+
   @Test func adapter() throws {
     let goldens = try Goldens("a")
     let model = try goldens.load()
