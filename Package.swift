@@ -60,7 +60,8 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors", "Tokenization"]),
   ("vlsi-align", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
   (
-    "vlsi-finetune", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]
+    "vlsi-finetune",
+    ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors", "Reporting"]
   ),
   (
     "vlsi-evaluate",
@@ -129,8 +130,9 @@ let package = Package(
         name: "DistillationTests", dependencies: ["Distillation", "Training", "TestSupport"]),
       .testTarget(name: "TrainingTests", dependencies: ["Training"]),
       .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "vlsi-synthesize"]),
-      .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
+      .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
       .testTarget(name: "StageKitTests", dependencies: ["StageKit", "TestSupport"]),
-      .testTarget(name: "PipelineTests", dependencies: ["Artifacts", "StageKit", "TestSupport"]),
+      .testTarget(
+        name: "PipelineTests", dependencies: ["Artifacts", "Evaluation", "StageKit", "TestSupport"]),
     ]
 )

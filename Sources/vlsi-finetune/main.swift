@@ -5,6 +5,7 @@ import Distillation
 import Failures
 import Kernels
 import Qwen2VL
+import Reporting
 import StageKit
 import Tensors
 import Training
@@ -29,6 +30,11 @@ struct Finetune: StageCommand {
   func run(stage: Stage) throws {
     Parallelism.threads = stage.threads
     let settings = stage.preset.finetune
+    guard !Files.isSame(model, output) else {
+      throw Failure(
+        .usage, "--output is the checkpoint to start from", at: output,
+        advice: "Name another folder; a finished model is not written over")
+    }
     let backbone = try Backbone(model)
     let reader = try ExampleReader(
       samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
@@ -45,7 +51,9 @@ struct Finetune: StageCommand {
     guard
       let writer = try stage.artifact(
         at: output, kind: .model, settings: ["finetune": settings.json], inputs: inputs)
-    else { return }
+    else { return try writeCard() }
+    // Now, not after hours of training.
+    try backbone.model.requireSpace(to: output, base: backbone.checkpoint)
 
     LowRankAdapters.merge(into: backbone.model)
     var parts: Set<Qwen2VL.Part> = [.language, .head]
@@ -83,8 +91,16 @@ struct Finetune: StageCommand {
     }
     let files = try backbone.model.save(to: output, base: backbone.checkpoint)
     for file in files { try writer.adoptFile(file) }
-    try stage.finish(
-      writer, facts: ["base": .string(model), "steps": .int(settings.training.steps)])
+    var facts = ModelCard.facts(ofBase: model)
+    facts["base"] = .string(model)
+    facts["steps"] = .int(settings.training.steps)
+    try stage.finish(writer, facts: facts)
+    try writeCard()
+  }
+
+  /// README.md, which no manifest lists: `vlsi-report` renews it when there are scores.
+  private func writeCard() throws {
+    try ModelCard.write(for: output, near: [samples] + (adapter.map { [$0] } ?? []))
   }
 }
 

@@ -119,6 +119,7 @@ struct PrepareCommand: StageCommand {
     _ settings: PrepareSettings
   ) -> [String: JSON] {
     [
+      "dataset": .string(dataset),
       "tokenizer": .string(tokenizer.fingerprint),
       "image_processor": .string(processor.fingerprint),
       "vocabulary": .int(tokenizer.vocabularySize),

@@ -29,7 +29,26 @@ struct ReportCommand: StageCommand {
       try writer.writeFile("index.html", page)
       try stage.finish(writer)
     }
+    renewCards(stage)
     print(report.scores.text, terminator: "")
+  }
+
+  /// The cards of the run's models say what these score. That is a note on them, no part of an
+  /// artifact: where it cannot be written the report is none the worse.
+  private func renewCards(_ stage: Stage) {
+    let compared = Files.join(run, "compare")
+    let models =
+      [Files.join(run, "model")]
+      + ((try? Files.list(compared)) ?? []).map { Files.join(compared, "\($0)/model") }
+    for model in models where Files.exists(Files.join(model, Manifest.fileName)) {
+      do {
+        if try !ModelCard.write(for: model, near: [run]) {
+          stage.log.info("\(model)/\(ModelCard.fileName) was edited and is left as it is")
+        }
+      } catch {
+        stage.log.warning("no model card: \(error)")
+      }
+    }
   }
 }
 

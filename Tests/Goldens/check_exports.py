@@ -7,6 +7,10 @@
     python Tests/Goldens/check_exports.py checkpoint runs/tiny/model --expected logits.safetensors
     # An adapter loads in PEFT onto its base, every tensor of it used, and gives these logits:
     python Tests/Goldens/check_exports.py adapter runs/tiny/adapter --base STUDENT --expected logits.safetensors
+    # Its tokenizer, chat template and image processor load and fit the config:
+    python Tests/Goldens/check_exports.py processor runs/tiny/model
+    # The model card is one that huggingface_hub reads, scores included:
+    python Tests/Goldens/check_exports.py card runs/tiny/model
     # Without --expected, a random prompt (with an image) is run and the logits' statistics printed.
 
 The file of --expected is a safetensors file with `input_ids` int32 [n], `logits` [n, V] or [rows, V]
@@ -25,7 +29,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import Qwen2VLForConditionalGeneration
+from transformers import AutoConfig, Qwen2VLForConditionalGeneration
 
 
 def refuse(message):
@@ -66,6 +70,47 @@ def load_adapter(directory, model):
     return wrapped.eval(), len(stored)
 
 
+def check_processor(directory):
+    """One turn with one image: the chat template's pads and the image's features fit together."""
+    from PIL import Image
+    from transformers import AutoTokenizer, AutoImageProcessor
+
+    # Not AutoProcessor: the video part of it, which nothing here needs, asks for torchvision.
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    content = [{"type": "image"}, {"type": "text", "text": "what colour is it?"}]
+    ids = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, return_dict=False)
+    config = AutoConfig.from_pretrained(directory)
+    wanted = [config.vision_start_token_id, config.image_token_id, config.vision_end_token_id]
+    start = ids.index(config.vision_start_token_id) if wanted[0] in ids else 0
+    if ids[start:start + 3] != wanted:
+        refuse(f"{directory}: the chat template gives {tokenizer.decode(ids)!r}")
+    if tokenizer.eos_token_id != config.text_config.eos_token_id:
+        refuse(f"{directory}: turns end with {tokenizer.eos_token_id}")
+    processor = AutoImageProcessor.from_pretrained(directory)
+    grid = processor(images=[Image.new("RGB", (80, 60))], return_tensors="pt")["image_grid_thw"][0]
+    patches = [config.vision_config.patch_size, config.vision_config.spatial_merge_size]
+    if [processor.patch_size, processor.merge_size] != patches:
+        refuse(f"{directory}: patches of {processor.patch_size}, merged by {processor.merge_size}")
+    print(json.dumps({"tokens": len(ids), "patches": grid.tolist()}))
+
+
+def check_card(directory):
+    from huggingface_hub import ModelCard
+
+    data = ModelCard.load(directory / "README.md").data
+    for name, wanted in [("library_name", "transformers"), ("pipeline_tag", "image-text-to-text")]:
+        if getattr(data, name) != wanted:
+            refuse(f"{directory}: {name} is {getattr(data, name)!r}")
+    if not isinstance(data.base_model, str) or not data.tags:
+        refuse(f"{directory}: base_model {data.base_model!r}, tags {data.tags!r}")
+    scores = {
+        result.dataset_name: [result.metric_type, result.metric_value]
+        for result in data.eval_results or []
+    }
+    print(json.dumps({"base_model": data.base_model, "tags": data.tags, "scores": scores}))
+
+
 def random_inputs(config):
     """A short prompt around one image of 2 x 2 merged tokens, from a fixed seed."""
     torch.manual_seed(0)
@@ -96,13 +141,15 @@ def run(model, config, inputs):
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["checkpoint", "adapter"])
+    parser.add_argument("kind", choices=["checkpoint", "adapter", "processor", "card"])
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--base", type=pathlib.Path, help="the checkpoint under the adapter")
     parser.add_argument("--expected", type=pathlib.Path, help="inputs and logits, safetensors")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="of the largest logit")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.kind in ("processor", "card"):
+        return {"processor": check_processor, "card": check_card}[options.kind](options.directory)
     if options.kind == "adapter" and options.base is None:
         refuse("an adapter needs --base")
     base = options.base if options.kind == "adapter" else options.directory
