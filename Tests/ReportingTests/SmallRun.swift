@@ -187,7 +187,12 @@ struct SmallRun {
     let head = RawTensor(
       float32: (0..<SmallRun.vocabulary).flatMap(SmallRun.row),
       shape: [SmallRun.vocabulary, SmallRun.width])
-    try Data(Safetensors.encode([("lm_head.weight", head)]))
+    // Only the head speaks; a checkpoint has all the rest too.
+    let rest = try Qwen2VLConfig(directory: folder).tensorShapes.map { name, shape in
+      let zeros = [Float](repeating: 0, count: shape.reduce(1, *))
+      return (name, name == "lm_head.weight" ? head : RawTensor(float32: zeros, shape: shape))
+    }
+    try Data(Safetensors.encode(rest))
       .write(to: URL(fileURLWithPath: "\(folder)/model.safetensors"))
     if role == "model" { return }
     let layers = role == "teacher" ? SmallRun.teacherLayers : SmallRun.studentLayers
