@@ -71,7 +71,7 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (
     "vlsi-generate",
-    ["Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]
+    ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]
   ),
   ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization"]),
 ]
@@ -125,6 +125,7 @@ let package = Package(
         name: "Qwen2VLTests",
         dependencies: [
           "Qwen2VL", "Distillation", "Training", "Artifacts", "Checkpoints", "Tensors", "Kernels",
+          "TestSupport",
         ]),
       .testTarget(
         name: "DistillationTests", dependencies: ["Distillation", "Training", "TestSupport"]),

@@ -176,7 +176,7 @@ public struct LanguageHead: @unchecked Sendable {
     var largest = Largest(k: k, indices: [], probabilities: [], tail: [], entropy: [])
     for i in 0..<positions {
       let entries = result.largest[i].descending
-      let p = entries.map { exp(Double($0.logit - result.maximum[i])) / result.sum[i] }
+      let p = entries.map { exp(Double($0.value - result.maximum[i])) / result.sum[i] }
       largest.indices += entries.map(\.index)
       largest.probabilities += p.map { Float($0) }
       largest.tail.append(Float(max(0, 1 - p.reduce(0, +))))

@@ -31,7 +31,7 @@ struct VocabularyStream {
     var argmax: [Int32]
     /// Σ softmax(z) values[row] [positions, values.columns].
     var average: Buffer?
-    var largest: [LargestLogits]
+    var largest: [LargestNumbers]
 
     func logSumExp(_ i: Int) -> Float { Float(Double(maximum[i]) + log(sum[i])) }
     /// -Σ p log p = log Σ exp(z - max) - E[z - max].
@@ -46,7 +46,7 @@ struct VocabularyStream {
       argmax: [Int32](repeating: 0, count: wantsArgmax ? positions : 0),
       average: values.map { Buffer(zeros: positions * $0.columns) },
       largest: largestCount > 0
-        ? Array(repeating: LargestLogits(count: largestCount), count: positions) : [])
+        ? Array(repeating: LargestNumbers(count: largestCount), count: positions) : [])
     result.maximum.withUnsafeMutableBufferPointer { maximum in
       result.sum.withUnsafeMutableBufferPointer { sum in
         result.weighted.withUnsafeMutableBufferPointer { weighted in
@@ -69,7 +69,7 @@ struct VocabularyStream {
     let sum: UnsafeMutableBufferPointer<Double>
     let weighted: UnsafeMutableBufferPointer<Double>
     let argmax: UnsafeMutableBufferPointer<Int32>
-    let largest: UnsafeMutableBufferPointer<LargestLogits>
+    let largest: UnsafeMutableBufferPointer<LargestNumbers>
     let average: UnsafeMutablePointer<Float>?
   }
 
@@ -160,69 +160,6 @@ struct VocabularyStream {
     state.sum[position] += Double(exponentiate(logits, minus: maximum, rows.count))
     if wantsEntropy {
       state.weighted[position] += Double(dot(logits, shifted, rows.count))
-    }
-  }
-}
-
-/// The largest logits of a position seen so far, as a heap whose root is the smallest of them.
-/// Of equal logits the one with the lower index stays.
-struct LargestLogits {
-  let count: Int
-  private(set) var values: [Float] = []
-  private(set) var indices: [Int32] = []
-
-  init(count: Int) {
-    self.count = count
-  }
-
-  mutating func add(_ logits: UnsafePointer<Float>, _ rows: Range<Int>, highest: Float) {
-    if values.count == count, highest <= values[0] { return }
-    for i in 0..<rows.count {
-      if values.count < count {
-        values.append(logits[i])
-        indices.append(Int32(rows.lowerBound + i))
-        rise(values.count - 1)
-      } else if logits[i] > values[0] {
-        values[0] = logits[i]
-        indices[0] = Int32(rows.lowerBound + i)
-        sink()
-      }
-    }
-  }
-
-  /// From the largest logit to the smallest.
-  var descending: [(index: Int32, logit: Float)] {
-    zip(indices, values).sorted { $0.1 != $1.1 ? $0.1 > $1.1 : $0.0 < $1.0 }
-      .map { (index: $0.0, logit: $0.1) }
-  }
-
-  /// Whether entry `a` leaves the heap before entry `b`.
-  private func leaves(_ a: Int, before b: Int) -> Bool {
-    values[a] != values[b] ? values[a] < values[b] : indices[a] > indices[b]
-  }
-
-  private mutating func rise(_ start: Int) {
-    var child = start
-    while child > 0 {
-      let parent = (child - 1) / 2
-      guard leaves(child, before: parent) else { return }
-      values.swapAt(child, parent)
-      indices.swapAt(child, parent)
-      child = parent
-    }
-  }
-
-  private mutating func sink() {
-    var parent = 0
-    while true {
-      var first = parent
-      for child in [2 * parent + 1, 2 * parent + 2] where child < values.count {
-        if leaves(child, before: first) { first = child }
-      }
-      if first == parent { return }
-      values.swapAt(parent, first)
-      indices.swapAt(parent, first)
-      parent = first
     }
   }
 }

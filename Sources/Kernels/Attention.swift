@@ -159,17 +159,30 @@ public func attentionBackward(
   }
 }
 
-/// The keys and values that one sequence has so far, [length, keyValueHeads · size] each.
+/// The keys and values that one sequence has so far, [length, keyValueHeads · size] each: those of
+/// a prompt, which other sequences may share, and its own behind them.
 public struct CachedKeys: @unchecked Sendable {
-  public var keys: UnsafePointer<Float>
-  public var values: UnsafePointer<Float>
-  public var length: Int
+  public struct Stretch: @unchecked Sendable {
+    public var keys: UnsafePointer<Float>
+    public var values: UnsafePointer<Float>
+    public var length: Int
 
-  public init(keys: UnsafePointer<Float>, values: UnsafePointer<Float>, length: Int) {
-    self.keys = keys
-    self.values = values
-    self.length = length
+    public init(keys: UnsafePointer<Float>, values: UnsafePointer<Float>, length: Int) {
+      self.keys = keys
+      self.values = values
+      self.length = length
+    }
   }
+
+  public var prompt: Stretch
+  public var own: Stretch
+
+  public init(prompt: Stretch, own: Stretch) {
+    self.prompt = prompt
+    self.own = own
+  }
+
+  var length: Int { prompt.length + own.length }
 }
 
 /// Attention of one new row for each sequence over that sequence's cache, the row's own key and
@@ -179,26 +192,37 @@ public func cachedAttention(
   into out: UnsafeMutablePointer<Float>
 ) {
   let stride = heads.keyValueHeads * heads.size
-  parallelFor(caches.count * heads.keyValueHeads, grain: 4) { range in
+  let longest = caches.reduce(1) { max($0, $1.length) }
+  // Two products of this many multiplications a task.
+  let grain = max(1, (1 << 16) / (heads.group * longest * heads.size))
+  parallelFor(caches.count * heads.keyValueHeads, grain: grain) { range in
+    let buffer = Buffer(count: heads.group * longest)
+    defer { withExtendedLifetime(buffer) {} }
+    let scores = buffer.pointer
     for task in range {
       let cache = caches[task / heads.keyValueHeads]
+      let length = cache.length
       let keyOffset = task % heads.keyValueHeads * heads.size
       let offset =
         task / heads.keyValueHeads * heads.heads * heads.size + keyOffset * heads.group
-      let buffer = Buffer(count: heads.group * cache.length)
-      let scores = buffer.pointer
-      gemmSerial(
-        heads.group, cache.length, heads.size, alpha: heads.scale, a: q + offset, lda: heads.size,
-        b: cache.keys + keyOffset, ldb: stride, transposeB: true, c: scores, ldc: cache.length)
-      for head in 0..<heads.group {
-        let row = scores + head * cache.length
-        let total = exponentiate(row, minus: maximum(row, cache.length), cache.length)
-        for j in 0..<cache.length { row[j] /= total }
+      let stretches = [(cache.prompt, 0), (cache.own, cache.prompt.length)]
+      for (stretch, column) in stretches {
+        gemmSerial(
+          heads.group, stretch.length, heads.size, alpha: heads.scale,
+          a: q + offset, lda: heads.size, b: stretch.keys + keyOffset, ldb: stride,
+          transposeB: true, c: scores + column, ldc: length)
       }
-      gemmSerial(
-        heads.group, heads.size, cache.length, a: scores, lda: cache.length,
-        b: cache.values + keyOffset, ldb: stride, c: out + offset, ldc: heads.size)
-      withExtendedLifetime(buffer) {}
+      for head in 0..<heads.group {
+        let row = scores + head * length
+        let inverse = 1 / exponentiate(row, minus: maximum(row, length), length)
+        for j in 0..<length { row[j] *= inverse }
+      }
+      for (stretch, column) in stretches {
+        gemmSerial(
+          heads.group, heads.size, stretch.length, a: scores + column, lda: length,
+          b: stretch.values + keyOffset, ldb: stride, beta: column == 0 ? 0 : 1,
+          c: out + offset, ldc: heads.size)
+      }
     }
   }
 }

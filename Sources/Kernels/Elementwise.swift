@@ -294,3 +294,20 @@ public func maximum(_ x: UnsafePointer<Float>, _ count: Int) -> Float {
     with: lanes.highHalf, where: lanes.highHalf .> lanes.lowHalf)
   return max(max(four[0], four[1]), max(four[2], four[3]))
 }
+
+/// The place of the largest of `count` > 0 numbers, the first among equals.
+public func indexOfMaximum(_ x: UnsafePointer<Float>, _ count: Int) -> Int {
+  let highest = maximum(x, count)
+  var i = 0
+  while i < count - 1, x[i] != highest { i += 1 }
+  return i
+}
+
+/// Replaces `x` by log softmax(x).
+public func logSoftmax(_ x: UnsafeMutablePointer<Float>, _ count: Int) {
+  let copy = Buffer(count: count)
+  copy.pointer.update(from: x, count: count)
+  let highest = maximum(x, count)
+  let shift = highest + log(exponentiate(copy.pointer, minus: highest, count))
+  for i in 0..<count { x[i] -= shift }
+}

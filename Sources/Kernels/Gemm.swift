@@ -81,7 +81,8 @@ public struct MatrixView: @unchecked Sendable {
 /// Numbers of a widened panel: small enough for the cache, large enough for sgemm.
 private let panelSize = 1 << 20
 
-/// `y[n, rows] = x[n, columns] Wᵀ + beta y`. Narrow weights are widened panel by panel.
+/// `y[n, rows] = x[n, columns] Wᵀ + beta y`. Narrow weights are widened panel by panel, or read as
+/// they are where x has few rows.
 public func multiply(
   _ x: UnsafePointer<Float>, _ n: Int, transposed w: MatrixView, beta: Float = 0,
   into y: UnsafeMutablePointer<Float>
@@ -90,6 +91,10 @@ public func multiply(
     gemm(
       n, w.rows, w.columns, a: x, lda: w.columns, b: floats, ldb: w.columns, transposeB: true,
       beta: beta, c: y, ldc: w.rows)
+    return
+  }
+  if w.type == .bfloat16, n <= mostNarrowRows {
+    multiplyNarrow(x, n, transposed: w, beta: beta, into: y)
     return
   }
   let panel = max(16, min(panelSize / w.columns, w.rows))

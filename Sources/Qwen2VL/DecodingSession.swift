@@ -1,26 +1,55 @@
 import Kernels
 import Tensors
 
+/// Who speaks from a sequence: the model itself, or one of its layers through a verbalizer.
+public struct Voice {
+  /// The decoder blocks that run for it; its states are the outputs of the last of them.
+  public let depth: Int
+  /// Whether `vectors` needs all states of an answer so far, not only the newest.
+  public let looksBack: Bool
+  /// From states [n, d], of which each range is one answer's, to what the language head reads
+  /// [n, d].
+  public let vectors: (Tape, Tensor, _ answers: [Range<Int>]) -> Tensor
+
+  public init(
+    depth: Int, looksBack: Bool = false,
+    vectors: @escaping (Tape, Tensor, [Range<Int>]) -> Tensor
+  ) {
+    self.depth = depth
+    self.looksBack = looksBack
+    self.vectors = vectors
+  }
+}
+
+extension Qwen2VL {
+  /// The model's own voice: all blocks and the final norm.
+  public var voice: Voice {
+    Voice(depth: config.text.layers) { [language] tape, x, _ in
+      language.norm(tape, x, "model.norm.weight")
+    }
+  }
+}
+
 /// Token-by-token decoding of several sequences side by side, with their keys and values cached.
+/// The voices of a prompt and the beams of a search share the prompt's cache; a sequence runs only
+/// as many blocks as its voice needs.
 public final class DecodingSession {
   private let model: Qwen2VL
-  private let layers: Set<Int>
+  private let voices: [Voice]
   private let tape = Tape(recording: false)
-  private var sequences: [Sequence]
+  /// The keys and values of all prompts behind each other, by layer [tokens, width].
+  private var promptKeys: [Tensor] = []
+  private var promptValues: [Tensor] = []
+  private var sequences: [Sequence] = []
 
-  /// One sequence's cache: for each layer the keys and the values [capacity, width].
   private struct Sequence {
-    var keys: [Buffer]
-    var values: [Buffer]
-    var length: Int
+    let prompt: Range<Int>
+    let voice: Int
+    var own: GrowingCache
+    /// The answer's states so far [n, d], for a voice that looks back.
+    var states: Tensor?
     /// The next token's position, the same along all three axes.
     var position: Int32
-
-    func copy() -> Sequence {
-      Sequence(
-        keys: keys.map { $0.copy() }, values: values.map { $0.copy() }, length: length,
-        position: position)
-    }
   }
 
   private var width: Int {
@@ -30,95 +59,208 @@ public final class DecodingSession {
   /// The number of sequences.
   public var count: Int { sequences.count }
 
-  /// Runs the prompts and keeps their keys and values.
-  /// - layers: decoder blocks, from 1, whose outputs every step gives.
-  /// - capacity: how many tokens may follow each prompt.
-  /// Returns the session and the output at each prompt's last token, [prompts, d].
+  /// Runs the prompts and keeps their keys and values. Every voice begins a sequence of every
+  /// prompt: prompt by prompt, the voices in order.
+  /// Returns the session and what the head reads at each prompt's last token, [sequences, d].
   public static func start(
-    _ model: Qwen2VL, prompts: [ModelSample], layers: Set<Int> = [], capacity: Int
-  ) -> (session: DecodingSession, output: Qwen2VL.Output) {
-    let session = DecodingSession(model, layers: layers)
-    return (session, session.prefill(prompts, capacity: capacity))
+    _ model: Qwen2VL, prompts: [ModelSample], voices: [Voice]
+  ) -> (session: DecodingSession, vectors: Tensor) {
+    let session = DecodingSession(model, voices: voices)
+    return (session, session.prefill(prompts))
   }
 
-  private init(_ model: Qwen2VL, layers: Set<Int>) {
+  private init(_ model: Qwen2VL, voices: [Voice]) {
     self.model = model
-    self.layers = layers
-    sequences = []
+    self.voices = voices
   }
 
-  private func prefill(_ prompts: [ModelSample], capacity: Int) -> Qwen2VL.Output {
+  private func prefill(_ prompts: [ModelSample]) -> Tensor {
     let batch = model.pack(prompts)
-    let blocks = model.config.text.layers
-    sequences = batch.sampleRows.map { rows in
-      let room = (rows.count + capacity) * width
-      return Sequence(
-        keys: (0..<blocks).map { _ in Buffer(count: room) },
-        values: (0..<blocks).map { _ in Buffer(count: room) }, length: rows.count,
-        position: max(
-          batch.positions.time[rows].max() ?? 0, batch.positions.height[rows].max() ?? 0,
-          batch.positions.width[rows].max() ?? 0) + 1)
-    }
-    let last = batch.sampleRows.map { $0.upperBound - 1 }
-    let x = model.embed(batch, tape: tape)
-    return run(x, positions: batch.positions, wanted: last) { [self] tape, layer, q, k, v in
-      for (sequence, rows) in zip(sequences, batch.sampleRows) {
-        let start = rows.lowerBound * width, count = rows.count * width
-        sequence.keys[layer].pointer.update(from: k.values + start, count: count)
-        sequence.values[layer].pointer.update(from: v.values + start, count: count)
+    let language = model.language
+    for rows in batch.sampleRows {
+      let last = [batch.positions.time, batch.positions.height, batch.positions.width]
+        .compactMap { $0[rows].max() }.max()
+      for voice in voices.indices {
+        sequences.append(
+          Sequence(
+            prompt: rows, voice: voice,
+            own: GrowingCache(layers: voices[voice].depth, width: width),
+            position: (last ?? -1) + 1))
       }
-      return tape.attention(q, k, v, heads: model.language.heads, layout: batch.layout)
     }
+    let ends = batch.sampleRows.map { $0.upperBound - 1 }
+    let (cosine, sine) = language.rotaryTables(batch.positions)
+    let vectors = Tensor([sequences.count, model.config.text.hiddenSize])
+    var x = model.embed(batch, tape: tape)
+    for layer in 0..<(voices.map(\.depth).max() ?? 0) {
+      x = language.block(tape, x, layer, cosine: cosine, sine: sine) { [self] tape, _, q, k, v in
+        promptKeys.append(k)
+        promptValues.append(v)
+        return tape.attention(q, k, v, heads: language.heads, layout: batch.layout)
+      }
+      for (number, voice) in voices.enumerated() where voice.depth == layer + 1 {
+        let speakers = prompts.indices.map { $0 * voices.count + number }
+        speak(voice, tape.gatherRows(x, ends), speakers, into: vectors)
+      }
+    }
+    return vectors
   }
 
-  /// Appends one token to every sequence; returns the output there, [sequences, d].
-  public func step(_ tokens: [Int32]) -> Qwen2VL.Output {
-    let places = sequences.map(\.position)
+  /// Appends one token to every sequence; returns what the head reads there, [sequences, d].
+  public func step(_ tokens: [Int32]) -> Tensor {
+    let language = model.language
+    // The deepest first: what still runs are always the first rows. Rows of one voice lie together.
+    let order = sequences.indices.sorted {
+      let left = sequences[$0].voice, right = sequences[$1].voice
+      return (-voices[left].depth, left, $0) < (-voices[right].depth, right, $1)
+    }
+    let places = order.map { sequences[$0].position }
     for index in sequences.indices {
-      sequences[index].length += 1
+      sequences[index].own.extend()
       sequences[index].position += 1
     }
-    let x = tape.embedding(tokens, model.embedding)
-    return run(x, positions: (places, places, places), wanted: nil) {
-      [self] tape, layer, q, k, v in
-      for (row, sequence) in sequences.enumerated() {
-        let at = (sequence.length - 1) * width
-        (sequence.keys[layer].pointer + at).update(from: k.values + row * width, count: width)
-        (sequence.values[layer].pointer + at).update(from: v.values + row * width, count: width)
+    let vectors = Tensor([sequences.count, model.config.text.hiddenSize])
+    var x = tape.embedding(order.map { tokens[$0] }, model.embedding)
+    var (cosine, sine) = language.rotaryTables((places, places, places))
+    for layer in 0..<(order.first.map { voices[sequences[$0].voice].depth } ?? 0) {
+      x = language.block(tape, x, layer, cosine: cosine, sine: sine) {
+        [self] tape, layer, q, k, v in
+        attend(tape, Array(order.prefix(q.rows)), layer, q, k, v)
       }
-      let y = tape.result(q.shape, needsGradient: false)
-      let caches = sequences.map {
-        CachedKeys(
-          keys: $0.keys[layer].pointer, values: $0.values[layer].pointer, length: $0.length)
+      var running = x.rows
+      while running > 0, case let number = sequences[order[running - 1]].voice,
+        voices[number].depth == layer + 1
+      {
+        var first = running - 1
+        while first > 0, sequences[order[first - 1]].voice == number { first -= 1 }
+        speak(
+          voices[number], tape.gatherRows(x, Array(first..<running)),
+          Array(order[first..<running]), into: vectors)
+        running = first
       }
-      cachedAttention(q: q.values, caches: caches, heads: model.language.heads, into: y.values)
-      return y
+      if running < x.rows {
+        let rows = Array(0..<running)
+        x = tape.gatherRows(x, rows)
+        (cosine, sine) = (tape.gatherRows(cosine, rows), tape.gatherRows(sine, rows))
+      }
     }
+    return vectors
+  }
+
+  /// Writes what the head reads for the newest states [n, d] of the sequences `speakers`, which have
+  /// one voice, to their rows of `vectors`.
+  private func speak(
+    _ voice: Voice, _ newest: Tensor, _ speakers: [Int], into vectors: Tensor
+  ) {
+    let d = newest.columns
+    var states = newest
+    var answers = speakers.indices.map { $0..<$0 + 1 }
+    if voice.looksBack {
+      for (row, index) in speakers.enumerated() {
+        let before = sequences[index].states
+        let count = before?.rows ?? 0
+        let all = Tensor([count + 1, d])
+        if let before { all.values.update(from: before.values, count: count * d) }
+        (all.values + count * d).update(from: newest.values + row * d, count: d)
+        sequences[index].states = all
+      }
+      let parts = speakers.compactMap { sequences[$0].states }
+      states = Tensor([parts.reduce(0) { $0 + $1.rows }, d])
+      var start = 0
+      answers = parts.map { part in
+        defer { start += part.rows }
+        (states.values + start * d).update(from: part.values, count: part.count)
+        return start..<start + part.rows
+      }
+    }
+    let spoken = voice.vectors(tape, states, answers)
+    for (index, rows) in zip(speakers, answers) {
+      (vectors.values + index * d).update(
+        from: spoken.values + (rows.upperBound - 1) * d, count: d)
+    }
+    withExtendedLifetime(spoken) {}
+  }
+
+  /// Attention of one new row for each of the sequences `order` names, once its key and value are
+  /// in the cache.
+  private func attend(
+    _ tape: Tape, _ order: [Int], _ layer: Int, _ q: Tensor, _ k: Tensor, _ v: Tensor
+  ) -> Tensor {
+    let caches = order.enumerated().map { row, index in
+      let sequence = sequences[index]
+      sequence.own.put(
+        layer: layer, key: k.values + row * width, value: v.values + row * width)
+      let start = sequence.prompt.lowerBound * width
+      return CachedKeys(
+        prompt: CachedKeys.Stretch(
+          keys: promptKeys[layer].values + start, values: promptValues[layer].values + start,
+          length: sequence.prompt.count),
+        own: sequence.own.stretch(layer: layer))
+    }
+    let y = tape.result(q.shape, needsGradient: false)
+    cachedAttention(q: q.values, caches: caches, heads: model.language.heads, into: y.values)
+    return y
   }
 
   /// Keeps the sequences that `parents` names, in that order: drops finished ones, or follows the
   /// best beams. A sequence named twice is copied.
   public func keep(_ parents: [Int]) {
     var taken = Set<Int>()
-    sequences = parents.map { taken.insert($0).inserted ? sequences[$0] : sequences[$0].copy() }
+    sequences = parents.map { index in
+      var sequence = sequences[index]
+      if !taken.insert(index).inserted { sequence.own = sequence.own.copy() }
+      return sequence
+    }
+  }
+}
+
+/// The keys and values that a sequence gathers after its prompt, by layer.
+private struct GrowingCache {
+  private let width: Int
+  private var keys: [Buffer]
+  private var values: [Buffer]
+  private var length = 0
+  private var capacity = 32
+
+  init(layers: Int, width: Int) {
+    self.width = width
+    keys = (0..<layers).map { [capacity] _ in Buffer(count: capacity * width) }
+    values = (0..<layers).map { [capacity] _ in Buffer(count: capacity * width) }
   }
 
-  private func run(
-    _ input: Tensor, positions: (time: [Int32], height: [Int32], width: [Int32]), wanted: [Int]?,
-    attend: LanguageModel.Attend
-  ) -> Qwen2VL.Output {
-    let language = model.language
-    let (cosine, sine) = language.rotaryTables(positions)
-    var x = input
-    var hidden: [Int: Tensor] = [:]
-    for layer in 0..<model.config.text.layers {
-      x = language.block(tape, x, layer, cosine: cosine, sine: sine, attend: attend)
-      if layers.contains(layer + 1) {
-        hidden[layer + 1] = wanted.map { tape.gatherRows(x, $0) } ?? x
+  /// Makes room for one more token.
+  mutating func extend() {
+    if length == capacity {
+      capacity *= 2
+      self = copy()
+    }
+    length += 1
+  }
+
+  /// A cache of its own with the same content.
+  func copy() -> GrowingCache {
+    func copied(_ buffers: [Buffer]) -> [Buffer] {
+      buffers.map { buffer in
+        let other = Buffer(count: capacity * width)
+        other.pointer.update(from: buffer.pointer, count: length * width)
+        return other
       }
     }
-    let last = wanted.map { tape.gatherRows(x, $0) } ?? x
-    return Qwen2VL.Output(
-      hidden: hidden, last: language.norm(tape, last, "model.norm.weight"))
+    var other = self
+    other.keys = copied(keys)
+    other.values = copied(values)
+    return other
+  }
+
+  /// Writes a layer's key and value of the last token [width].
+  func put(layer: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>) {
+    let place = (length - 1) * width
+    (keys[layer].pointer + place).update(from: key, count: width)
+    (values[layer].pointer + place).update(from: value, count: width)
+  }
+
+  func stretch(layer: Int) -> CachedKeys.Stretch {
+    CachedKeys.Stretch(
+      keys: keys[layer].pointer, values: values[layer].pointer, length: length)
   }
 }

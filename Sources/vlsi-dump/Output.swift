@@ -1,10 +1,11 @@
 import Artifacts
 import Foundation
+import StageKit
 
 /// Standard output: results and nothing else.
 enum Output {
-  static func write(_ bytes: [UInt8]) { FileHandle.standardOutput.write(Data(bytes)) }
-  static func write(_ text: String) { write(Array(text.utf8)) }
+  static func write(_ bytes: [UInt8]) { StandardOutput.show(bytes) }
+  static func write(_ text: String) { StandardOutput.show(text.utf8) }
   static func line(_ text: String = "") { write(text + "\n") }
   static func json(_ value: JSON) { write(value.text(pretty: true)) }
   static let isTerminal = isatty(STDOUT_FILENO) == 1

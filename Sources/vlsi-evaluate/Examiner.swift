@@ -1,3 +1,4 @@
+import Artifacts
 import Evaluation
 import Failures
 import Imaging
@@ -11,27 +12,50 @@ struct Examiner {
   private let backbone: Backbone
   private let builder: PromptBuilder
   private let benchmark: Benchmark
-  private let maxNewTokens: Int
+  private let generation: GenerationSettings
 
   init(backbone: Backbone, benchmark: Benchmark, settings: EvaluateSettings) throws {
     self.backbone = backbone
     self.benchmark = benchmark
-    maxNewTokens = settings.maxNewTokens
     builder = try PromptBuilder(tokenizer: backbone.tokenizer, processor: backbone.processor)
+    let defaults = try GenerationDefaults(directory: backbone.directory)
+    var generation = GenerationSettings(
+      method: settings.beams > 1 ? .beams(BeamSearch(beams: settings.beams)) : .greedy,
+      maxNewTokens: settings.maxNewTokens, stop: defaults.stop.union([builder.end]))
+    generation.repetitionPenalty = defaults.repetitionPenalty
+    self.generation = generation
+  }
+
+  /// What of the checkpoint, beside its weights and tokenizer, decides the answers.
+  var settings: JSON {
+    [
+      "stop": .array(generation.stop.sorted().map { .int(Int($0)) }),
+      "repetition_penalty": .number(Double(generation.repetitionPenalty)),
+    ]
   }
 
   /// The answers in the questions' order. Throws 65 or 66, naming the question, when a picture
-  /// cannot be read.
-  func answers(_ questions: [BenchmarkQuestion]) throws -> [String] {
+  /// cannot be read or the model has no room for it, and what `between` throws between two steps.
+  func answers(
+    _ questions: [BenchmarkQuestion], between: () throws -> Void
+  ) throws -> [String] {
     let prompts = try questions.map { question in
       let pictures = try question.pictures.map { try image($0, of: question) }
       let turn = Turn(
         role: .user, content: pictures.map { _ in .image } + [.text(question.prompt)])
-      return try builder.prompt([turn], images: pictures)
+      let prompt = try builder.prompt([turn], images: pictures)
+      guard backbone.model.room(after: prompt) > 0 else {
+        throw Failure(
+          .badData, "the question fills all positions of the model",
+          at: "question \(question.index)",
+          expected: "fewer than \(backbone.config.text.maxPositions) tokens",
+          found: "\(prompt.inputIDs.count), visual tokens included",
+          advice: "Shorten it or make its images smaller, or leave it out")
+      }
+      return prompt
     }
-    return try generateGreedily(
-      backbone.model, prompts: prompts, maxNewTokens: maxNewTokens, stop: [builder.end]
-    ).map { backbone.tokenizer.decode($0, skipSpecialTokens: true) }
+    return try backbone.model.generate(prompts, generation, between: between) { _, _ in }
+      .map { backbone.tokenizer.decode($0.tokens, skipSpecialTokens: true) }
   }
 
   private func image(

@@ -10,7 +10,7 @@ import StageKit
 import Tokenization
 import Training
 
-/// Answers to a benchmark by greedy decoding, and their scores.
+/// Answers to a benchmark, greedy or by beam search, and their scores.
 struct Evaluate: StageCommand {
   static let name = "vlsi-evaluate"
   static let abstract = "Asks a checkpoint the questions of a benchmark and scores the answers."
@@ -36,18 +36,20 @@ struct Evaluate: StageCommand {
     let questions = Array(asked.questions.prefix(limit))
     var inputs = backbone.fingerprints(as: "model")
     inputs["benchmark"] = try Fingerprint.file(benchmark)
+    let examiner = try Examiner(backbone: backbone, benchmark: asked, settings: settings)
     guard
       let writer = try stage.artifact(
-        at: output, kind: .evaluation, settings: ["evaluate": settings.json], inputs: inputs)
+        at: output, kind: .evaluation,
+        settings: ["evaluate": settings.json, "generation": examiner.settings], inputs: inputs)
     else { return }
-    let examiner = try Examiner(backbone: backbone, benchmark: asked, settings: settings)
     let progress = stage.progress(total: questions.count, unit: "questions", label: "evaluate")
     let metrics = try stage.metrics(output)
     var predictions: [Prediction] = []
     for start in stride(from: 0, to: questions.count, by: settings.batch) {
       try stage.checkInterrupt()
       let batch = Array(questions[start..<min(start + settings.batch, questions.count)])
-      predictions += zip(try examiner.answers(batch), batch).map { Prediction($0, for: $1) }
+      let answers = try examiner.answers(batch) { try stage.checkInterrupt() }
+      predictions += zip(answers, batch).map { Prediction($0, for: $1) }
       progress.advance(batch.count)
       try metrics.append([
         ("questions", .int(predictions.count)),

@@ -30,7 +30,7 @@ struct ReportCommand: StageCommand {
       try stage.finish(writer)
     }
     renewCards(stage)
-    print(report.scores.text, terminator: "")
+    try StandardOutput.write(report.scores.text)
   }
 
   /// The cards of the run's models say what these score. That is a note on them, no part of an

@@ -46,16 +46,22 @@ import Testing
     #expect(relativeError(Array(open[..<100]), openWhole[..<100].map(Double.init)) > 1e-2)
   }
 
-  @Test func aCacheGivesTheLastRow() {
+  /// However the cache is parted into a prompt and what came after it.
+  @Test(arguments: [0, 2, 4]) func aCacheGivesTheLastRow(own: Int) {
     let whole = run([[Block(rows: 0..<7)], [Block(rows: 7..<12)]])
-    let out = Buffer(zeros: 2 * 20)
+    let out = Buffer([Float](repeating: .nan, count: 2 * 20))
     k.withUnsafeBufferPointer { k in
       v.withUnsafeBufferPointer { v in
         guard let keys = k.baseAddress, let values = v.baseAddress else { return }
-        let caches = [
-          CachedKeys(keys: keys, values: values, length: 7),
-          CachedKeys(keys: keys + 70, values: values + 70, length: 5),
-        ]
+        func stretch(_ rows: Range<Int>) -> CachedKeys.Stretch {
+          CachedKeys.Stretch(
+            keys: keys + rows.lowerBound * 10, values: values + rows.lowerBound * 10,
+            length: rows.count)
+        }
+        let caches = [0..<7, 7..<12].map { rows in
+          CachedKeys(
+            prompt: stretch(rows.dropLast(own)), own: stretch(rows.suffix(own)))
+        }
         cachedAttention(
           q: Array(q[6 * 20..<7 * 20] + q[11 * 20..<12 * 20]), caches: caches, heads: heads,
           into: out.pointer)

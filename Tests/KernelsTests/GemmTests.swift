@@ -90,4 +90,34 @@ import Testing
       }
     }
   }
+
+  /// A row's product with bfloat16 weights is the same number whatever lies beside it, as long as
+  /// there are few rows: an answer does not depend on what is answered with it.
+  @Test func fewRowsStandAlone() {
+    let rows = 150, columns = 77
+    var draw = Draw(9)
+    let weights = draw.numbers(rows * columns), x = draw.numbers(16 * columns)
+    var bits = weights.map(roundToBFloat16)
+    bits.withUnsafeMutableBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      let view = MatrixView(base, type: .bfloat16, rows: rows, columns: columns)
+      let alone = Buffer(zeros: 16 * rows), together = Buffer(zeros: 16 * rows)
+      for row in 0..<16 {
+        let line = Buffer(Array(x[row * columns..<(row + 1) * columns]))
+        multiply(line.pointer, 1, transposed: view, into: alone.pointer + row * rows)
+      }
+      for n in 2...16 {
+        multiply(x, n, transposed: view, into: together.pointer)
+        #expect(together.array[..<(n * rows)] == alone.array[..<(n * rows)], "\(n) rows")
+      }
+      let expected = (0..<16 * rows).map { place in
+        (0..<columns).reduce(0.0) { total, j in
+          let weight = Float(
+            bitPattern: UInt32(roundToBFloat16(weights[place % rows * columns + j])) << 16)
+          return total + Double(x[place / rows * columns + j]) * Double(weight)
+        }
+      }
+      #expect(relativeError(together.array, expected) < 1e-6)
+    }
+  }
 }

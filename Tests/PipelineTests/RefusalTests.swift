@@ -94,6 +94,22 @@ import Testing
     Case(66, ["$/nowhere"], "vlsi-dump $/nowhere"),
     Case(66, ["$/nowhere"], "vlsi-generate --model $/nowhere --prompt hello"),
     Case(66, ["none.png"], "vlsi-generate --model $/student --image $/none.png --prompt hello"),
+    Case(
+      65, ["verbalizers/student", "$/teacher"],
+      "vlsi-generate --model $/teacher --prompt hello --verbalizers $/verbalizers/student "
+        + "--layers all"),
+    Case(
+      65, ["layer 4", "2, 3"],
+      "vlsi-generate --model $/student --prompt hello --verbalizers $/verbalizers/student "
+        + "--layers 2,4"),
+    Case(
+      64, ["--layers"],
+      "vlsi-generate --model $/student --prompt hello --verbalizers $/verbalizers/student "
+        + "--layers some"),
+    Case(64, ["--verbalizers"], "vlsi-generate --model $/student --prompt hello --layers all"),
+    Case(64, ["--beams"], "vlsi-generate --model $/student --prompt hello --beams 2 --top-k 5"),
+    Case(64, ["--top-p"], "vlsi-generate --model $/student --prompt hello --top-p 1.5"),
+    Case(65, ["<|im_end|>"], "vlsi-generate --model $/student --prompt <|im_end|>"),
   ]
 
   @Test("Refused with its code and a message that names the culprit", arguments: cases)

@@ -41,7 +41,7 @@ enum Program {
     exit(Failures.ExitCode.done.rawValue)
   }
 
-  private static func end(_ failure: Failure) -> Never {
+  static func end(_ failure: Failure) -> Never {
     Terminal.shared.write("error: \(failure)")
     exit(failure.code.rawValue)
   }
