@@ -76,6 +76,15 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization"]),
 ]
 
+/// The tests, and what they test besides the floors.
+let tests: [(name: String, programs: [String])] = [
+  ("KernelsTests", []), ("TensorsTests", []), ("ArtifactsTests", ["CLMDB"]),
+  ("CheckpointsTests", []), ("DumpTests", ["vlsi-dump"]), ("TokenizationTests", []),
+  ("ImagingTests", []), ("PrepareTests", ["vlsi-prepare"]), ("Qwen2VLTests", []),
+  ("DistillationTests", []), ("TrainingTests", []), ("EvaluationTests", ["vlsi-synthesize"]),
+  ("ReportingTests", []), ("StageKitTests", []), ("PipelineTests", []),
+]
+
 let package = Package(
   name: "vlsi",
   products: stages.map { .executable(name: $0.name, targets: [$0.name]) },
@@ -105,35 +114,13 @@ let package = Package(
     }
     + [
       .target(
-        name: "TestSupport", dependencies: ["Artifacts", "Failures"], path: "Tests/TestSupport"),
-      .testTarget(name: "KernelsTests", dependencies: ["Kernels"]),
-      .testTarget(name: "TensorsTests", dependencies: ["Tensors", "Kernels"]),
-      .testTarget(
-        name: "ArtifactsTests", dependencies: ["Artifacts", "CLMDB", "TestSupport"]),
-      .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "TestSupport"]),
-      .testTarget(
-        name: "DumpTests", dependencies: ["vlsi-dump", "Artifacts", "Checkpoints", "TestSupport"]),
-      .testTarget(
-        name: "TokenizationTests", dependencies: ["Tokenization", "TestSupport"]),
-      .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Artifacts", "TestSupport"]),
-      .testTarget(
-        name: "PrepareTests",
-        dependencies: [
-          "vlsi-prepare", "Artifacts", "Imaging", "StageKit", "Tokenization", "TestSupport",
-        ]),
-      .testTarget(
-        name: "Qwen2VLTests",
-        dependencies: [
-          "Qwen2VL", "Distillation", "Training", "Artifacts", "Checkpoints", "Tensors", "Kernels",
-          "TestSupport",
-        ]),
-      .testTarget(
-        name: "DistillationTests", dependencies: ["Distillation", "Training", "TestSupport"]),
-      .testTarget(name: "TrainingTests", dependencies: ["Training"]),
-      .testTarget(name: "EvaluationTests", dependencies: ["Evaluation", "vlsi-synthesize"]),
-      .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
-      .testTarget(name: "StageKitTests", dependencies: ["StageKit", "TestSupport"]),
-      .testTarget(
-        name: "PipelineTests", dependencies: ["Artifacts", "Evaluation", "StageKit", "TestSupport"]),
+        name: "TestSupport", dependencies: ["Artifacts", "Failures"], path: "Tests/TestSupport")
     ]
+    // A test sees every floor: one that it imports unnamed would not be built anew for it.
+    + tests.map {
+      .testTarget(
+        name: $0.name,
+        dependencies: ["TestSupport"] + floors.map { .byName(name: $0.name) }
+          + $0.programs.map { .byName(name: $0) })
+    }
 )
