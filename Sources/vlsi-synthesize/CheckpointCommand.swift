@@ -110,6 +110,7 @@ struct CheckpointCommand: StageCommand {
         }
       }
     }
+    try CheckpointWriter.requireSpace(for: outputs, at: output)
     try CheckpointWriter.write(
       to: partial, config: config, over: Array(shape.otherMembers.text().utf8), tensors: outputs,
       shardLimit: ModelShape.shardLimit, carry: folder)

@@ -1,3 +1,6 @@
+import Artifacts
+import Foundation
+import TestSupport
 import Testing
 
 @testable import Checkpoints
@@ -37,6 +40,36 @@ struct RandomCheckpointTests {
       #expect(
         groups.map { $0.reduce(0) { $0 + $1.byteCount } } == [3_988_535_296, 429_435_904])
     }
+  }
+
+  /// In files with nothing but a header and a hole, so that 147 GB take no room.
+  @Test("A whole 72B checkpoint opens: 38 files, every tensor of its shape")
+  func large() throws {
+    let folder = try TemporaryFolder()
+    let shape = KnownShape.qwen72B.shape
+    let config = shape.config(.qwen)
+    let groups = CheckpointWriter.cut(
+      shape.tensors(config).map { name, shape, _ in
+        OutputTensor(name: name, type: .bfloat16, shape: shape) { _ in }
+      }, limit: ModelShape.shardLimit)
+    var map: [String: JSON] = [:]
+    for (number, group) in groups.enumerated() {
+      let name = "model-\(number).safetensors"
+      let header = SafetensorsHeader.encode(group.map { ($0.name, $0.type, $0.shape) })
+      try writeAtomically(header, to: folder(name))
+      try #require(
+        truncate(folder(name), header.count + group.reduce(0) { $0 + $1.byteCount }) == 0)
+      for tensor in group { map[tensor.name] = .string(name) }
+    }
+    try folder.write(
+      JSON.object(["weight_map": .object(map)]).text(), to: "model.safetensors.index.json")
+    try writeAtomically(config.hubJSON(), to: folder("config.json"))
+    let checkpoint = try Checkpoint(directory: folder.path)
+    #expect(checkpoint.files.count == 38 && checkpoint.config == config)
+    let last = try checkpoint.tensor(
+      "model.layers.79.mlp.down_proj.weight", shape: [8192, 29_568])
+    #expect(last.byteCount == 2 * 8192 * 29_568)
+    #expect(checkpoint["lm_head.weight"]?.shape == [152_064, 8192])
   }
 
   @Test("Tensors start as their kind does")

@@ -31,22 +31,29 @@ import Testing
   }
 
   private func logits(_ goldens: Goldens, _ model: Qwen2VL, _ sample: String) throws -> Tensor {
+    logits(model, try goldens.modelSample(sample))
+  }
+
+  private func logits(_ model: Qwen2VL, _ sample: ModelSample) -> Tensor {
     let tape = Tape(recording: false)
-    let output = model.forward(model.pack([try goldens.modelSample(sample)]), tape: tape)
+    let output = model.forward(model.pack([sample]), tape: tape)
     return model.logits(output.last, tape: tape)
   }
 
   /// Runs check_exports.py, where there is a Python to run it.
   private func checkExport(
-    _ arguments: [String], _ goldens: Goldens, _ model: Qwen2VL, in directory: String
+    _ arguments: [String], _ sample: ModelSample, _ model: Qwen2VL, in directory: String
   ) throws {
     guard let python = Self.python else { return }
-    let logits = try logits(goldens, model, "two_images")
+    let logits = logits(model, sample)
     let expected = directory + "/expected.safetensors"
+    let patches = sample.images.flatMap(\.patches)
+    let grids = sample.images.flatMap { [$0.grid.time, $0.grid.height, $0.grid.width] }
+    let count = sample.images.reduce(0) { $0 + $1.grid.time * $1.grid.height * $1.grid.width }
     let bytes = Safetensors.encode([
-      ("input_ids", try goldens.tensor("two_images/input_ids")),
-      ("image_grid", try goldens.tensor("two_images/image_grid")),
-      ("pixel_values", try goldens.tensor("two_images/pixel_values")),
+      ("input_ids", RawTensor(int32: sample.inputIDs, shape: [sample.inputIDs.count])),
+      ("image_grid", RawTensor(int32: grids.map(Int32.init), shape: [sample.images.count, 3])),
+      ("pixel_values", RawTensor(float32: patches, shape: [count, patches.count / count])),
       ("logits", RawTensor(float32: logits.array, shape: logits.shape)),
     ])
     try Data(bytes).write(to: URL(fileURLWithPath: expected))
@@ -60,6 +67,36 @@ import Testing
     let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
     #expect(process.terminationStatus == 0, "\(text.suffix(2000))")
+    print(text.split(separator: "\n").last { $0.hasPrefix("{") } ?? "")
+  }
+
+  /// The checkpoint that VLSI_CHECKPOINT names, of any size, loads in transformers and gives the
+  /// logits there that it gives here.
+  @Test(
+    .enabled(
+      if: python != nil && ProcessInfo.processInfo.environment["VLSI_CHECKPOINT"] != nil))
+  func checkpointOfYourOwn() throws {
+    let directory = try #require(ProcessInfo.processInfo.environment["VLSI_CHECKPOINT"])
+    let model = try Qwen2VL(Checkpoint(directory: directory))
+    let config = model.config
+    var random = SplitMix64(seed: 1)
+    let side = 2 * config.vision.spatialMergeSize
+    let image = ModelImage(
+      grid: (time: 1, height: side, width: side),
+      patches: (0..<(side * side * config.vision.patchDimension)).map { _ in
+        Float.random(in: -2...2, using: &random)
+      })
+    let words = (0..<12).map { _ in
+      Int32.random(in: 0..<Int32(config.visionStartTokenID), using: &random)
+    }
+    let ids =
+      [config.visionStartTokenID] + [Int](repeating: config.imageTokenID, count: 4)
+      + [config.visionEndTokenID]
+    try withTemporaryDirectory { folder in
+      try checkExport(
+        ["checkpoint", directory],
+        ModelSample(inputIDs: ids.map(Int32.init) + words, images: [image]), model, in: folder)
+    }
   }
 
   @Test(arguments: ["a", "b"]) func checkpoint(model name: String) throws {
@@ -87,7 +124,8 @@ import Testing
         let found = try logits(goldens, again, "several_turns").array
         #expect(found == (try logits(goldens, model, "several_turns").array))
       }
-      try checkExport(["checkpoint", directory], goldens, again, in: directory)
+      try checkExport(
+        ["checkpoint", directory], goldens.modelSample("two_images"), again, in: directory)
     }
   }
 
@@ -160,7 +198,8 @@ import Testing
       #expect(found == (try logits(goldens, model, "two_images").array))
       #expect(relativeDifference(found, expected) > 1e-3)
       try checkExport(
-        ["adapter", directory, "--base", goldens.checkpoint], goldens, model, in: directory)
+        ["adapter", directory, "--base", goldens.checkpoint], goldens.modelSample("two_images"),
+        model, in: directory)
     }
   }
 }
