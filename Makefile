@@ -75,7 +75,7 @@ define announce
 endef
 
 STAGES := synthesize prepare extract verbalize target align finetune evaluate report
-.PHONY: $(foreach s,$(STAGES) distill compare graph dump verify clean forget,$(call stage_targets,$s))
+.PHONY: $(foreach s,$(STAGES) distill compare plan check graph dump verify clean forget,$(call stage_targets,$s))
 
 $(call stage_targets,synthesize): synthesize-%: runs/%/data/synthesis.json
 	$(announce)
@@ -149,6 +149,17 @@ $(redo_targets):
 redo_stage = $(word 2,$(subst -, ,$@))
 redo_run = $(patsubst redo-$(redo_stage)-%,%,$@)
 
+# MARK: Before a run
+
+define before_run
+$(BIN)/vlsi-plan $(call options,$*) --teacher $(teacher) --student $(student) \
+	  --samples $(<D) --run runs/$* $1
+endef
+$(call stage_targets,plan): plan-%: runs/%/.survey/manifest.json | $(BUILT)
+	$(call before_run)
+$(call stage_targets,check): check-%: runs/%/.survey/manifest.json | $(BUILT)
+	$(call before_run,--check)
+
 # MARK: Looking into a run
 
 ARTIFACTS = $(patsubst %/manifest.json,%,$(wildcard $(addprefix runs/$*/,samples/manifest.json \
@@ -189,6 +200,8 @@ help:
 	@echo "  make compare-NAME        its baselines, trained and scored beside it"
 	@echo "  make ablate-NAME         the paper's comparisons over seeds, in one table (docs/ABLATIONS.md)"
 	@echo "  make teacher-tiny, student-tiny   re-make the embedded checkpoints from random weights"
+	@echo "  make check-NAME          whether preset, checkpoints, data and machine fit together"
+	@echo "  make plan-NAME           what each stage will read, write, hold in memory and take in time"
 	@echo "  make graph-NAME          the graph, and what of it is made"
 	@echo "  make dump-NAME           what is in every artifact"
 	@echo "  make verify-NAME         every checksum"

@@ -50,23 +50,43 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
       .product(name: "Yams", package: "Yams"),
     ], false
   ),
+  (
+    "Planning",
+    [
+      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation",
+      "Training", "StageKit",
+    ], false
+  ),
 ]
 
 let stages: [(name: String, needs: [String])] = [
   ("vlsi-synthesize", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Qwen2VL"]),
   ("vlsi-prepare", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels"]),
-  ("vlsi-extract", ["Artifacts", "Checkpoints", "Qwen2VL", "Training", "Tensors"]),
-  ("vlsi-verbalize", ["Artifacts", "Checkpoints", "Distillation", "Training", "Tensors"]),
-  ("vlsi-target", ["Artifacts", "Checkpoints", "Distillation", "Tensors", "Tokenization"]),
-  ("vlsi-align", ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]),
+  ("vlsi-extract", ["Planning", "Artifacts", "Checkpoints", "Qwen2VL", "Training", "Tensors"]),
+  (
+    "vlsi-verbalize",
+    ["Planning", "Artifacts", "Checkpoints", "Distillation", "Training", "Tensors"]
+  ),
+  (
+    "vlsi-target",
+    ["Planning", "Artifacts", "Checkpoints", "Distillation", "Training", "Tensors", "Tokenization"]
+  ),
+  (
+    "vlsi-align",
+    ["Planning", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]
+  ),
   (
     "vlsi-finetune",
-    ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors", "Reporting"]
+    [
+      "Planning", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors",
+      "Reporting",
+    ]
   ),
   (
     "vlsi-evaluate",
     ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]
   ),
+  ("vlsi-plan", ["Artifacts", "Checkpoints", "Kernels", "Planning", "Training"]),
   ("vlsi-report", ["Artifacts", "Reporting"]),
   ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (
@@ -82,7 +102,7 @@ let tests: [(name: String, programs: [String])] = [
   ("CheckpointsTests", []), ("DumpTests", ["vlsi-dump"]), ("TokenizationTests", []),
   ("ImagingTests", []), ("PrepareTests", ["vlsi-prepare"]), ("Qwen2VLTests", []),
   ("DistillationTests", []), ("TrainingTests", []), ("EvaluationTests", ["vlsi-synthesize"]),
-  ("ReportingTests", []), ("StageKitTests", []), ("PipelineTests", []),
+  ("ReportingTests", []), ("PlanningTests", []), ("StageKitTests", []), ("PipelineTests", []),
 ]
 
 let package = Package(

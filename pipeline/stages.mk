@@ -14,7 +14,7 @@ student = $(or $(STUDENT_$*),$(if $(EMBEDDED_$*),data/student,$(call lacking,STU
 dataset = $(or $(DATASET_$*),$(if $(EMBEDDED_$*),runs/$*/data/train.json,$(call lacking,DATASET)))
 images = $(or $(IMAGES_$*),$(patsubst %/,%,$(dir $(dataset))))
 benchmark = $(or $(BENCHMARK_$*),$(if $(EMBEDDED_$*),runs/$*/data/test.tsv))
-lacking = $(error $* needs $1=…, as in: make distill-$* TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder [BENCHMARK=test.tsv])
+lacking = $(shell pipeline/inputs.sh $* >&2)$(error $* needs $1=…, as in: make distill-$* TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder [BENCHMARK=test.tsv])
 
 # The files whose change makes a stage run again, for run $1.
 checkpoint = $(wildcard $(addprefix $1/,*.json *.safetensors))
@@ -38,6 +38,12 @@ runs/%/data/synthesis.json: runs/%/.preset/data | $(BUILT)
 
 runs/%/samples/manifest.json: runs/%/.preset/samples $$(call dataset_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset) --images $(images) \
+	  --model $(student) --output $(@D)
+	@touch $@
+
+# A sample of the data set, to plan with.
+runs/%/.survey/manifest.json: runs/%/.preset/samples $$(call dataset_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-prepare $(call options,$*) --spread 256 --dataset $(dataset) --images $(images) \
 	  --model $(student) --output $(@D)
 	@touch $@
 

@@ -43,8 +43,9 @@ public final class Buffer: @unchecked Sendable {
 
 /// The free blocks by size class. Bounded: what is larger than `largest`, or beyond `limit` bytes in
 /// all, goes back to the system, so that a large model takes little more than what it uses.
-enum BufferPool {
-  static let limit = 256 << 20
+public enum BufferPool {
+  /// Bytes of all free blocks that are kept.
+  public static let limit = 256 << 20
   static let largest = 32 << 20
   /// From here on a block has pages of its own, which the system takes back whole; on the heap it
   /// would leave holes.

@@ -28,7 +28,7 @@ public struct ModelImage: Sendable {
     self.patches = patches
   }
 
-  var patchCount: Int { grid.time * grid.height * grid.width }
+  public var patchCount: Int { grid.time * grid.height * grid.width }
 }
 
 /// Samples packed into one long sequence. Attention is block-diagonal and positions start anew for

@@ -10,9 +10,10 @@ public final class Weights {
   /// Low-rank adapters by the name of the weight that they add to.
   public var adapters: [String: LowRankAdapter] = [:]
 
-  /// Maps every tensor of the checkpoint's configuration. Throws what `Checkpoint.tensor` throws.
-  public init(_ checkpoint: Checkpoint) throws {
-    for (name, shape) in checkpoint.config.tensorShapes {
+  /// Maps every tensor of the checkpoint's configuration, or of `config`, the same model with fewer
+  /// blocks. Throws what `Checkpoint.tensor` throws.
+  public init(_ checkpoint: Checkpoint, config: Qwen2VLConfig? = nil) throws {
+    for (name, shape) in (config ?? checkpoint.config).tensorShapes {
       let tensor = try checkpoint.tensor(name, shape: shape)
       let parameter = Parameter(
         name, shape: shape, mapped: tensor.pointer, type: tensor.type, owner: tensor.owner)

@@ -28,6 +28,14 @@ public final class ExampleReader {
   public struct Size: Sendable, Equatable {
     public var tokens: Int
     public var supervisedPositions: Int
+    /// Of each of its images.
+    public var patches: [Int]
+
+    public init(tokens: Int, supervisedPositions: Int, patches: [Int]) {
+      self.tokens = tokens
+      self.supervisedPositions = supervisedPositions
+      self.patches = patches
+    }
   }
 
   /// Opens the samples in `directory` for the checkpoint in `model`. Throws 65 or 66 for a bad
@@ -48,12 +56,18 @@ public final class ExampleReader {
   /// A sample's length without its pixels; read once and remembered. Throws 65 as `example` does.
   public func size(_ index: Int) throws -> Size {
     if let known = sizes[index] { return known }
-    let text = try text(try artifact.record(index), place: place(index))
-    return note(index, text)
+    let record = try artifact.record(index)
+    return try note(index, text(record, place: place(index)), record)
   }
 
-  private func note(_ index: Int, _ text: Text) -> Size {
-    let size = Size(tokens: text.ids.count, supervisedPositions: text.positions.count)
+  private func note(_ index: Int, _ text: Text, _ record: Record) throws -> Size {
+    let grids = try record.tensors["image_grid"]?.int32s() ?? []
+    let patches = (0..<grids.count / 3).map { image in
+      // A grid that overflows is refused where its pixels are read.
+      grids[3 * image..<3 * image + 3].reduce(1) { $0 &* Int($1) }
+    }
+    let size = Size(
+      tokens: text.ids.count, supervisedPositions: text.positions.count, patches: patches)
     sizes[index] = size
     return size
   }
@@ -103,7 +117,7 @@ public final class ExampleReader {
     let record = try artifact.record(index)
     let place = place(index)
     let text = try text(record, place: place)
-    _ = note(index, text)
+    _ = try note(index, text, record)
     let grids = try record.tensors["image_grid"]?.int32s() ?? []
     var images: [ModelImage] = []
     for number in 0..<grids.count / 3 {

@@ -16,22 +16,26 @@ public struct MicroBatches {
   ) throws {
     let count = samples * accumulation
     let indices = order.items(step * count..<(step + 1) * count).map { reader.indices[$0] }
+    let sizes = try indices.map(reader.size)
+    passes = Self.passes(sizes.map(\.tokens), samples: samples, tokens: tokens)
+      .map { $0.map { indices[$0] } }
+    self.reader = reader
+    supervisedPositions = Float(max(1, sizes.reduce(0) { $0 + $1.supervisedPositions }))
+  }
+
+  /// How samples of these lengths fall into forward passes: the places of each pass.
+  public static func passes(_ lengths: [Int], samples: Int, tokens: Int) -> [[Int]] {
     var passes: [[Int]] = []
     var room = 0
-    var positions = 0
-    for (place, index) in indices.enumerated() {
-      let size = try reader.size(index)
-      positions += size.supervisedPositions
-      if place % samples == 0 || size.tokens > room {
+    for (place, length) in lengths.enumerated() {
+      if place % samples == 0 || length > room {
         passes.append([])
         room = tokens
       }
-      passes[passes.count - 1].append(index)
-      room -= size.tokens
+      passes[passes.count - 1].append(place)
+      room -= length
     }
-    self.passes = passes
-    self.reader = reader
-    supervisedPositions = Float(max(1, positions))
+    return passes
   }
 
   /// The examples of a forward pass, read now: the pixels of a whole step may not fit into memory.

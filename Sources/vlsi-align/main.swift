@@ -4,6 +4,7 @@ import Checkpoints
 import Distillation
 import Failures
 import Kernels
+import Planning
 import Qwen2VL
 import StageKit
 import Tensors
@@ -64,6 +65,18 @@ struct Align: StageCommand {
         inputs["features"] = artifact.fingerprint
       }
     }
+    let voices = try VerbalizerSet(speech)
+    let speaks = settings.intermediateLoss != .none && settings.intermediateWeight > 0
+    try stage.plan(
+      memory: StageMemory.align(
+        ModelNeeds(backbone.config, threads: stage.threads),
+        SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
+        settings: settings, form: voices.form,
+        studentLayers: speaks ? voices.layers.count : 0,
+        targetNumbers: (said.layers.count + 1) * (said.width + (said.teacherWidth ?? 0))),
+      advice:
+        "Lower align.tokens_per_batch or prepare.max_pixels, or set align.moments: blockwise8."
+    )
     let interaction = try Interaction(
       settings: settings, backbone: backbone, verbalizers: speech, targets: said,
       teacher: teacher, visual: visual, seed: stage.seed)

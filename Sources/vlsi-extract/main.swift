@@ -3,6 +3,7 @@ import Artifacts
 import Checkpoints
 import Failures
 import Kernels
+import Planning
 import Qwen2VL
 import StageKit
 import Tensors
@@ -52,6 +53,12 @@ struct Extract: StageCommand {
           "tokens_per_batch": .int(settings.tokensPerBatch),
         ], inputs: inputs, samplesPerShard: reader.artifact.manifest.samplesPerShard)
     else { return }
+    let passes = try SampleSurvey(reader).extractionPasses(
+      tokens: settings.tokensPerBatch, samplesPerShard: reader.artifact.manifest.samplesPerShard)
+    try stage.plan(
+      memory: StageMemory.extract(
+        ModelNeeds(backbone.config, threads: stage.threads), passes, layers: targets.count + 1),
+      advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
     let pending = writer.unfinishedShards(of: reader.indices)
     let left = pending.reduce(0) { $0 + $1.indices.count }
     let progress = stage.progress(
@@ -60,7 +67,10 @@ struct Extract: StageCommand {
     let metrics = try stage.metrics(output) { _ in true }
     for (shard, indices) in pending {
       try writer.writeShard(shard) { append in
-        try forEachBatch(indices, reader: reader, tokens: settings.tokensPerBatch) { examples in
+        try forEachGroup(
+          indices, limit: settings.tokensPerBatch, read: reader.example,
+          cost: { $0.sample.inputIDs.count }
+        ) { examples in
           try stage.checkInterrupt()
           for record in records(
             examples, model: backbone.model, layers: targets, visual: settings.storeVisual)
@@ -85,24 +95,6 @@ struct Extract: StageCommand {
         "vocabulary": .int(backbone.config.text.vocabularySize),
         "tokenizer": .string(backbone.tokenizer.fingerprint),
       ])
-  }
-
-  /// Calls `body` with stretches of examples that hold about `tokens` tokens together.
-  private func forEachBatch(
-    _ indices: [Int], reader: ExampleReader, tokens: Int, _ body: ([Example]) throws -> Void
-  ) throws {
-    var group: [Example] = [], count = 0
-    for index in indices {
-      let example = try reader.example(index)
-      if !group.isEmpty, count + example.sample.inputIDs.count > tokens {
-        try body(group)
-        group = []
-        count = 0
-      }
-      group.append(example)
-      count += example.sample.inputIDs.count
-    }
-    if !group.isEmpty { try body(group) }
   }
 
   private func records(

@@ -4,6 +4,7 @@ import Checkpoints
 import Distillation
 import Failures
 import Kernels
+import Planning
 import Qwen2VL
 import Reporting
 import StageKit
@@ -55,6 +56,11 @@ struct Finetune: StageCommand {
     // Now, not after hours of training.
     try backbone.model.requireSpace(to: output, base: backbone.checkpoint)
 
+    let passes = try SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed)
+    try stage.plan(
+      memory: StageMemory.finetune(
+        ModelNeeds(backbone.config, threads: stage.threads), passes, settings: settings),
+      advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
     LowRankAdapters.merge(into: backbone.model)
     var parts: Set<Qwen2VL.Part> = [.language, .head]
     if settings.trainEmbedding { parts.insert(.embedding) }

@@ -34,9 +34,13 @@ final class DatasetReader {
   private var index = 0
   private var ended = false
   private let longest: Int
+  /// Only every so-manieth entry is given, numbered anew.
+  private let stride: Int
 
   /// - Throws: `Failure`, 66 where the file cannot be read, 65 where it is empty or not JSON.
-  init(path: String, longestEntry: Int = DatasetReader.longestEntry) throws {
+  init(
+    path: String, every stride: Int = 1, longestEntry: Int = DatasetReader.longestEntry
+  ) throws {
     // A pipe could be read once; it is read three times.
     guard Files.isFile(path), let file = FileHandle(forReadingAtPath: path) else {
       throw Failure(
@@ -46,6 +50,7 @@ final class DatasetReader {
     self.path = path
     self.file = file
     longest = longestEntry
+    self.stride = max(1, stride)
     chunk = try DatasetReader.read(file, path)
     if chunk.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     while position < chunk.count, DatasetReader.isSpace(chunk[position]) {
@@ -103,10 +108,16 @@ final class DatasetReader {
   ///
   /// - Throws: `Failure(.badData)` naming the line where an array breaks off or is malformed.
   func next() throws -> Entry? {
-    if ended { return nil }
-    let entry = form == .array ? try nextElement() : try nextLine()
-    if entry == nil { ended = true } else { index += 1 }
-    return entry
+    while !ended {
+      let entry = form == .array ? try nextElement() : try nextLine()
+      guard var entry else { break }
+      index += 1
+      guard entry.index % stride == 0 else { continue }
+      entry.index /= stride
+      return entry
+    }
+    ended = true
+    return nil
   }
 
   private func nextLine() throws -> Entry? {

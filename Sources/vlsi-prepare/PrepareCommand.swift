@@ -33,7 +33,22 @@ struct PrepareCommand: StageCommand {
   @Option(help: ArgumentHelp("The artifact to make.", valueName: "dir"))
   var output: String
 
+  @Option(
+    help: ArgumentHelp(
+      "Only about n entries, evenly spread over the data set: a sample of it to plan with.",
+      valueName: "n"))
+  var spread: Int?
+
   @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if let spread, spread < 1 {
+      throw ValidationError("--spread takes 1 or more, not \(spread).")
+    }
+    if spread != nil, common.limit != nil {
+      throw ValidationError("--spread and --limit exclude each other.")
+    }
+  }
 
   func run(stage: Stage) throws {
     let settings = stage.preset.prepare
@@ -47,9 +62,10 @@ struct PrepareCommand: StageCommand {
     }
 
     let survey = try Survey(of: dataset, limit: stage.limit)
+    let stride = spread.map { max(1, survey.count / $0) } ?? 1
     guard
       let writer = try stage.artifact(
-        at: output, kind: .samples, settings: identity(settings),
+        at: output, kind: .samples, settings: identity(settings, stride: stride),
         inputs: [
           "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
           "image_processor": processor.fingerprint,
@@ -60,12 +76,14 @@ struct PrepareCommand: StageCommand {
     let builder = SampleBuilder(
       tokenizer: tokenizer, template: template, processor: processor,
       settings: settings, images: folder, dataset: dataset)
+    let entries = (survey.count + stride - 1) / stride
+    // A sample of the data set says what is in it, bad entries too.
     var preparation = Preparation(
-      stage: stage, writer: writer, builder: builder, total: survey.count,
-      mostRejects: settings.maxRejectShare)
-    let note = try preparation.run(try DatasetReader(path: dataset))
+      stage: stage, writer: writer, builder: builder, total: entries,
+      mostRejects: spread == nil ? settings.maxRejectShare : 1)
+    let note = try preparation.run(try DatasetReader(path: dataset, every: stride))
     try stage.finish(
-      writer, facts: facts(note, survey.count, tokenizer, processor, settings))
+      writer, facts: facts(note, entries, of: survey.count, tokenizer, processor, settings))
   }
 
   private func processor(_ settings: PrepareSettings) throws -> ImageProcessor {
@@ -107,15 +125,17 @@ struct PrepareCommand: StageCommand {
   }
 
   /// The settings that the content depends on. How many rejects are borne is not among them.
-  private func identity(_ settings: PrepareSettings) -> JSON {
-    .object(
+  private func identity(_ settings: PrepareSettings, stride: Int) -> JSON {
+    let kept = settings.values.filter { $0.key != "max_reject_share" }
+    return .object(
       Dictionary(
-        settings.values.filter { $0.key != "max_reject_share" }.map { ($0.key, $0.value.asJSON) },
+        kept.map { ($0.key, $0.value.asJSON) } + (stride > 1 ? [("every", .int(stride))] : []),
         uniquingKeysWith: { $1 }))
   }
 
   private func facts(
-    _ note: ShardNote, _ entries: Int, _ tokenizer: Tokenizer, _ processor: ImageProcessor,
+    _ note: ShardNote, _ entries: Int, of all: Int, _ tokenizer: Tokenizer,
+    _ processor: ImageProcessor,
     _ settings: PrepareSettings
   ) -> [String: JSON] {
     [
@@ -128,6 +148,7 @@ struct PrepareCommand: StageCommand {
       "temporal_patch_size": .int(processor.temporalPatchSize),
       "merge_size": .int(processor.mergeSize),
       "entries": .int(entries),
+      "data_set_entries": .int(all),
       "samples": .int(note.totals.samples),
       "rejects": .int(note.rejects.count),
       "tokens": .int(note.totals.tokens),

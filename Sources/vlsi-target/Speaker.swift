@@ -3,9 +3,11 @@ import Checkpoints
 import Distillation
 import Failures
 import Kernels
+import Planning
 import StageKit
 import Tensors
 import Tokenization
+import Training
 
 /// The teacher's stored features, its verbalizers and both heads, checked to fit together.
 struct Speaker {
@@ -25,9 +27,6 @@ struct Speaker {
   private let studentHead: LanguageHead
   private let settings: TargetSettings
   private let facts: [String: JSON]
-
-  /// Supervised positions that share a pass over the heads.
-  private static let positionsPerPass = 1024
 
   /// - Throws: `Failure` 65 naming both sides when two inputs do not belong together, 78 when
   ///   `target.top_k` exceeds the shared vocabulary.
@@ -94,6 +93,11 @@ struct Speaker {
     ]
   }
 
+  /// The memory that a group of positions takes, in bytes.
+  var plannedBytes: Int {
+    StageMemory.target(verbalizers.form, student: width, layers: layers.count)
+  }
+
   /// What readers need to know.
   func facts(_ settings: TargetSettings) -> [String: JSON] {
     facts.merging(["form": .string(settings.form.rawValue)]) { $1 }
@@ -101,19 +105,9 @@ struct Speaker {
 
   /// Calls `body` with groups of samples that make one pass over the heads worthwhile.
   func forEachGroup(_ indices: [Int], _ body: ([Features]) throws -> Void) throws {
-    var group: [Features] = []
-    var positions = 0
-    for index in indices {
-      let sample = try features.features(index)
-      if !group.isEmpty, positions + sample.count > Self.positionsPerPass {
-        try body(group)
-        group = []
-        positions = 0
-      }
-      group.append(sample)
-      positions += sample.count
-    }
-    if !group.isEmpty { try body(group) }
+    try Training.forEachGroup(
+      indices, limit: StageMemory.positionsPerPass, read: features.features, cost: { $0.count },
+      body)
   }
 
   /// What the teacher says about these samples, in their order.

@@ -49,6 +49,7 @@ struct Target: StageCommand {
 
     let all = speaker.features.artifact.indices
     let indices = stage.limit.map { Array(all.prefix($0)) } ?? all
+    try stage.plan(memory: speaker.plannedBytes, advice: "Name fewer target layers.")
     let pending = writer.unfinishedShards(of: indices)
     let left = pending.reduce(0) { $0 + $1.indices.count }
     let progress = stage.progress(

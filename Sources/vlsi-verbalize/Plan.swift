@@ -1,6 +1,7 @@
 import Checkpoints
 import Distillation
 import Foundation
+import Planning
 import StageKit
 import Training
 
@@ -34,8 +35,8 @@ struct Plan {
 
   private func row(_ form: VerbalizerForm, _ chosen: VerbalizerForm) {
     let count = form.parameterCount(layers: layers.count)
-    let bytes = form.trainingBytes(
-      layers: layers.count, tokensPerBatch: settings.tokensPerBatch)
+    let bytes = StageMemory.verbalize(
+      form, layers: layers.count, settings: settings, features: FeatureBatches.bytesKept)
     let isChosen = form.architecture == chosen.architecture && form.depth == chosen.depth
     let name = form.architecture.rawValue + (form.depth > 1 ? " × \(form.depth)" : "")
     print(
@@ -62,23 +63,5 @@ struct Plan {
 
   private static func leading(_ text: String, _ width: Int) -> String {
     String(repeating: " ", count: max(0, width - text.count)) + text
-  }
-}
-
-extension VerbalizeSettings {
-  /// The verbalizers that the preset asks for.
-  func form(of backbone: VerbalizerForm.Backbone) -> VerbalizerForm {
-    VerbalizerForm(
-      architecture: architecture, depth: depth, inputNorm: inputNorm, residual: residual,
-      backbone: backbone)
-  }
-}
-
-extension VerbalizerForm {
-  /// The memory that training takes: weights, gradients and two moments of every layer; a batch of
-  /// all layers; one layer's forward and backward pass; decoded samples.
-  func trainingBytes(layers: Int, tokensPerBatch: Int) -> Int {
-    let batch = tokensPerBatch * (layers * backbone.width + numbersPerPosition)
-    return 16 * parameterCount(layers: layers) + 4 * batch + FeatureBatches.bytesKept + (64 << 20)
   }
 }

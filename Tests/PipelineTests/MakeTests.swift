@@ -239,7 +239,7 @@ import Testing
     let shop = try Workshop()
     let (outcome, _) = try shop.make("distil-tiny")
     #expect(outcome.code == 2)
-    #expect(outcome.errors.contains("error: no target distil-tiny. Runs: 2b 7b tiny."))
+    #expect(outcome.errors.contains("error: no target distil-tiny. Runs: 2b-trial 2b 7b tiny."))
   }
 
   @Test("ablate makes what cells share once, by seed, and a second time nothing")

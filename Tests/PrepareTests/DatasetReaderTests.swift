@@ -43,6 +43,20 @@ import Testing
     #expect(found.last?.index == 39_999 && found.last?.line == 40_000)
   }
 
+  @Test("Every third entry, numbered anew, with the lines of the file")
+  func everyThird() throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.write(
+      "[" + (0..<8).map { "\n\($0)" }.joined(separator: ",") + "]", to: "a")
+    let reader = try DatasetReader(path: path, every: 3)
+    var found: [DatasetReader.Entry] = []
+    while let entry = try reader.next() { found.append(entry) }
+    #expect(found.map { String(decoding: $0.bytes, as: UTF8.self) } == ["0", "3", "6"])
+    #expect(found.map(\.index) == [0, 1, 2])
+    #expect(found.map(\.line) == [2, 5, 8])
+    #expect(try reader.next() == nil)
+  }
+
   @Test("JSON Lines: empty lines do not count, the last line needs no end, lines are numbered")
   func lines() throws {
     let found = try entries("{\"a\": 1}\n\n  \r\n{\"b\": 2}\r\n{broken\n{\"c\": 3}")

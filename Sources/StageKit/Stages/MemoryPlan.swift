@@ -25,7 +25,7 @@ extension Stage {
 public enum MemoryPlan {
   /// Bytes that a program may still take: the system's estimate, or less in a container. Nil where
   /// the system does not tell.
-  static func available() -> Int? {
+  public static func available() -> Int? {
     let system = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)).flatMap(parse)
     let limit = (try? String(contentsOfFile: "/sys/fs/cgroup/memory.max", encoding: .utf8))
       .flatMap { Int($0.filter { !$0.isWhitespace }) }

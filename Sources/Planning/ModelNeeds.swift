@@ -1,0 +1,108 @@
+import Checkpoints
+import Kernels
+
+/// What a pass of a backbone holds in memory beyond its weights, in bytes, and what it computes, in
+/// floating-point operations: from the shapes alone. The counts follow the tensors that live at the
+/// same time in `LanguageModel.block` and `VisionEncoder.block`; the tests hold them against
+/// measured peaks.
+public struct ModelNeeds: Sendable {
+  public let config: Qwen2VLConfig
+  public let threads: Int
+
+  public init(_ config: Qwen2VLConfig, threads: Int) {
+    self.config = config
+    self.threads = threads
+  }
+
+  private var text: Qwen2VLConfig.Text { config.text }
+  private var vision: Qwen2VLConfig.Vision { config.vision }
+
+  // MARK: Memory
+
+  /// The images of a pass with so many patches, encoded without a gradient.
+  func encodingBytes(patches: Int, largestImage: Int) -> Int {
+    guard patches > 0 else { return 0 }
+    let e = vision.embedDimension
+    // Around the MLP: the block's input, the state behind the attention, both sides of the GELU.
+    // Around the attention: input, normed, the fused projection, q and k before and after turning, v.
+    let block = max(2 * e + 2 * vision.mlpSize, 9 * e)
+    let scores = threads * largestImage * largestImage
+    return 4 * (patches * (block + vision.patchDimension) + scores)
+      + pixelBytes(patches: patches)
+  }
+
+  /// The patches as numbers, in the examples and in the packed batch.
+  func pixelBytes(patches: Int) -> Int { 2 * 4 * patches * vision.patchDimension }
+
+  /// A forward pass without a gradient over so many tokens.
+  func forwardBytes(tokens: Int) -> Int {
+    4 * tokens * (4 * text.hiddenSize + 3 * text.intermediateSize)
+  }
+
+  /// What checkpointing keeps, a block's input for every block, and one block forwards and
+  /// backwards. Without checkpointing every block keeps all of it.
+  func trainingBytes(tokens: Int, checkpointing: Bool, loraRank: Int?) -> Int {
+    let d = text.hiddenSize, f = text.intermediateSize, kv = text.keyValueSize
+    var block = 10 * d + 3 * f + 3 * kv
+    if let loraRank {
+      // Each adapted product keeps the base's part, the low-rank one and their sum.
+      block += 2 * (3 * d + 2 * kv + 2 * f) + 7 * loraRank
+    }
+    let backward = 3 * f + 3 * d
+    return checkpointing
+      ? 4 * tokens * (text.layers * d + block + backward)
+      : 4 * tokens * (text.layers * block + backward)
+  }
+
+  // MARK: Parameters
+
+  /// The numbers of the tensors whose names `belongs` accepts.
+  private func count(_ belongs: (String) -> Bool) -> Int {
+    config.tensorShapes.reduce(0) { $0 + (belongs($1.name) ? $1.shape.reduce(1, *) : 0) }
+  }
+
+  /// The numbers that fine-tuning trains.
+  public func trained(embedding: Bool, vision: Bool) -> Int {
+    count { name in
+      if name.hasPrefix("visual.") { return vision }
+      if name == "model.embed_tokens.weight" { return embedding || text.tieWordEmbeddings }
+      return true
+    }
+  }
+
+  /// The numbers of low-rank adapters on every projection of every block.
+  public func adapters(rank: Int) -> Int {
+    let d = text.hiddenSize, f = text.intermediateSize, kv = text.keyValueSize
+    // In and out of q, k, v, o, gate, up, down.
+    let sides = [(d, d), (d, kv), (d, kv), (d, d), (d, f), (d, f), (f, d)]
+    return text.layers * rank * sides.reduce(0) { $0 + $1.0 + $1.1 }
+  }
+
+  // MARK: Operations
+
+  /// A forward pass of the vision encoder over images of these patches.
+  public func encodingOperations(patches: [Int]) -> Double {
+    let e = Double(vision.embedDimension), m = Double(vision.mlpSize)
+    let merged = Double(vision.mergedSize)
+    let merge = Double(vision.spatialMergeSize * vision.spatialMergeSize)
+    return patches.reduce(0.0) { total, count in
+      let n = Double(count)
+      let block = n * 2 * (4 * e * e + 2 * e * m) + 4 * n * n * e
+      let merger = n / merge * 2 * merged * (merged + Double(vision.hiddenSize))
+      return total + Double(vision.depth) * block + merger
+        + n * 2 * e * Double(vision.patchDimension)
+    }
+  }
+
+  /// A forward pass of the language model without its head over samples of these lengths.
+  public func forwardOperations(lengths: [Int]) -> Double {
+    let d = Double(text.hiddenSize), f = Double(text.intermediateSize)
+    let kv = Double(text.keyValueSize)
+    let weights = 2 * d * d + 2 * d * kv + 3 * d * f
+    return lengths.reduce(0.0) { total, length in
+      let n = Double(length)
+      // Half of the scores of a causal attention are computed for nothing, but computed.
+      return total + Double(text.layers) * (2 * n * weights + 4 * n * n * d)
+    }
+  }
+}

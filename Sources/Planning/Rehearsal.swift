@@ -1,0 +1,198 @@
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import Foundation
+import Kernels
+import Qwen2VL
+import Tensors
+import Training
+
+/// Measures on this machine what the stages' work costs, with a backbone of one block over real
+/// samples: a few seconds that stand for hours.
+public final class Rehearsal {
+  /// Tokens of a rehearsed pass: enough that the weights' widening is spread over them as in a full
+  /// pass.
+  private static let tokens = 512
+  private static let patches = 2048
+  private static let positions = 128
+
+  private let checkpoint: Checkpoint
+  private let model: Qwen2VL
+  private let needs: ModelNeeds
+  private let batch: ExampleBatch
+  private let lengths: [Int]
+  private let patches: [Int]
+  private let clock = ContinuousClock()
+
+  /// - Parameters:
+  ///   - reader: samples of the data set; the first ones are rehearsed
+  ///   - threads: of the kernels
+  /// - Throws: 65 or 66 for a bad checkpoint or sample.
+  public init(_ checkpoint: Checkpoint, reader: ExampleReader, threads: Int) throws {
+    self.checkpoint = checkpoint
+    var config = checkpoint.config
+    config.text.layers = 1
+    config.vision.depth = 1
+    model = try Qwen2VL(config: config, weights: Weights(checkpoint, config: config))
+    needs = ModelNeeds(config, threads: threads)
+    var examples: [Example] = []
+    var tokens = 0, patches = 0
+    for index in reader.indices
+    where examples.isEmpty || (tokens < Self.tokens && patches < Self.patches) {
+      let example = try reader.example(index)
+      examples.append(example)
+      tokens += example.sample.inputIDs.count
+      patches += example.sample.images.reduce(0) { $0 + $1.patchCount }
+    }
+    batch = ExampleBatch(examples, model: model)
+    lengths = examples.map(\.sample.inputIDs.count)
+    self.patches = examples.flatMap { $0.sample.images.map(\.patchCount) }
+  }
+
+  private func seconds(_ body: () throws -> Void) rethrows -> Double {
+    // The first time brings the weights into memory.
+    try body()
+    let time = try clock.measure(body)
+    return max(
+      1e-9, Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18)
+  }
+
+  /// Operations a second of the vision encoder, nil where no sample has an image.
+  public func encodingSpeed() -> Double? {
+    guard !patches.isEmpty else { return nil }
+    return needs.encodingOperations(patches: patches)
+      / seconds { _ = model.visualEmbeddings(batch.batch, tape: Tape(recording: false)) }
+  }
+
+  private func visual() -> Tensor? {
+    let count = batch.batch.visualRows.count
+    guard count > 0 else { return nil }
+    return Tensor(
+      [Float](repeating: 0.01, count: count * checkpoint.config.text.hiddenSize),
+      [count, checkpoint.config.text.hiddenSize])
+  }
+
+  /// Operations of a forward pass that a second brings about, without a gradient.
+  public func forwardSpeed() -> Double {
+    let visual = visual()
+    return needs.forwardOperations(lengths: lengths)
+      / seconds {
+        _ = model.forward(
+          batch.batch, tape: Tape(recording: false), rows: batch.rows, visual: visual)
+      }
+  }
+
+  /// The same when the pass is followed by its gradient. Call it last: weights change their place.
+  /// - loraRank: of the adapters that learn; nil for the weights themselves.
+  public func trainingSpeed(loraRank: Int?, checkpointing: Bool) -> Double {
+    if let loraRank {
+      model.train([])
+      var generator = SplitMix64(seed: 1)
+      LowRankAdapters.attach(to: model, rank: loraRank, alpha: Float(loraRank)) {
+        generator.uniform()
+      }
+    } else {
+      model.weights.adapters = [:]
+      model.train([.language])
+      model.embedding.freeze()
+    }
+    let visual = visual()
+    let rows = batch.rows.isEmpty ? [0] : batch.rows
+    let zero = Tensor(
+      [Float](repeating: 0, count: rows.count * checkpoint.config.text.hiddenSize),
+      [rows.count, checkpoint.config.text.hiddenSize])
+    return needs.forwardOperations(lengths: lengths)
+      / seconds {
+        let tape = Tape(recording: true)
+        let output = model.forward(
+          batch.batch, tape: tape, rows: rows, visual: visual, checkpointing: checkpointing)
+        tape.backward(tape.squaredDistance(output.last, to: zero))
+      }
+  }
+
+  private func vectors(_ width: Int) -> Tensor {
+    var generator = SplitMix64(seed: 2)
+    return Tensor(
+      (0..<Self.positions * width).map { _ in Float(generator.uniform()) - 0.5 },
+      [Self.positions, width])
+  }
+
+  /// Seconds a position to speak through the head with the expectation, as a loss on it needs.
+  public func speakingSeconds() throws -> Double {
+    let head = try LanguageHead(checkpoint)
+    let vectors = vectors(head.width)
+    return seconds {
+      _ = head.read(vectors.values, positions: Self.positions, [.expectation, .entropy])
+    } / Double(Self.positions)
+  }
+
+  /// Seconds a position to bring what this teacher says to the student's width.
+  public func projectingSeconds(to student: Checkpoint) throws -> Double {
+    let heads = (try LanguageHead(checkpoint), try LanguageHead(student))
+    let shared = min(heads.0.vocabulary, heads.1.vocabulary)
+    let (teacher, other) = (try heads.0.prefix(shared), try heads.1.prefix(shared))
+    let vectors = vectors(teacher.width)
+    return try seconds {
+      _ = try teacher.project(vectors.values, positions: Self.positions, through: other)
+    } / Double(Self.positions)
+  }
+
+  /// Seconds a weight of an optimizer step.
+  public static func optimizerSeconds(_ moments: AdamW.MomentStorage) -> Double {
+    let count = 1 << 22
+    let weight = Parameter(
+      "w", shape: [count], values: [Float](repeating: 0.1, count: count), trainable: true)
+    let optimizer = AdamW([weight], AdamW.Settings(moments: moments))
+    let clock = ContinuousClock()
+    var best = Double.infinity
+    for _ in 0..<3 {
+      weight.gradientSum()?.update(repeating: 0.01, count: count)
+      let time = clock.measure { optimizer.step(learningRate: 1e-5) }
+      best = min(best, Double(time.components.attoseconds) * 1e-18)
+    }
+    return best / Double(count)
+  }
+
+  /// Bytes a second that the disk of `directory` takes and keeps.
+  /// - Throws: 73 or 74.
+  public static func writingSpeed(in directory: String) throws -> Double {
+    let path = Files.join(directory, "rehearsal.partial")
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let block = [UInt8](repeating: 0x5A, count: 1 << 22)
+    let clock = ContinuousClock()
+    let time = try clock.measure {
+      let file = try OutputFile(path)
+      for _ in 0..<32 { try block.withUnsafeBytes { try file.write($0) } }
+      try file.commit()
+    }
+    let seconds =
+      Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
+    return Double(32 * block.count) / max(1e-6, seconds)
+  }
+
+  /// Bytes a second that come from the checkpoint's disk, read past what memory holds already.
+  public static func readingSpeed(of checkpoint: Checkpoint) -> Double? {
+    guard let name = checkpoint.files.last,
+      let file = fopen(Files.join(checkpoint.directory, name), "rb")
+    else { return nil }
+    defer { fclose(file) }
+    let block = 1 << 22
+    guard fseek(file, 0, SEEK_END) == 0 else { return nil }
+    let start = max(0, (ftell(file) - 32 * block) / block * block)
+    posix_fadvise(fileno(file), off_t(start), 0, POSIX_FADV_DONTNEED)
+    guard fseek(file, start, SEEK_SET) == 0 else { return nil }
+    var bytes = [UInt8](repeating: 0, count: block)
+    var total = 0
+    let time = ContinuousClock().measure {
+      while total < 32 * block {
+        let count = fread(&bytes, 1, block, file)
+        if count == 0 { break }
+        total += count
+      }
+    }
+    let seconds =
+      Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
+    return total > 0 ? Double(total) / max(1e-6, seconds) : nil
+  }
+}

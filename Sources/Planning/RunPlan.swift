@@ -1,0 +1,281 @@
+import Artifacts
+import Checkpoints
+import Distillation
+import Failures
+import StageKit
+import Tensors
+import Training
+
+/// What one stage of a run will take.
+public struct StageCost: Sendable {
+  public let name: String
+  /// Bytes of its inputs.
+  public var reads = 0
+  /// Bytes of its artifact.
+  public var writes = 0
+  /// Bytes on disk while it runs, gone at the end.
+  public var scratch = 0
+  /// Bytes of memory at its peak, mapped files not counted.
+  public var memory = 0
+  /// nil when nothing was rehearsed.
+  public var seconds: Double?
+  /// Which settings make it smaller.
+  public var advice = ""
+}
+
+/// The costs of every stage of a run, from the shapes of both backbones, the preset, a survey of the
+/// data and, for times, a rehearsal.
+public struct RunPlan {
+  public let teacher: Checkpoint
+  public let student: Checkpoint
+  public let preset: Preset
+  public let survey: SampleSurvey
+  public let seed: UInt64
+  public let threads: Int
+  /// Target layers, shallow to deep.
+  public let teacherLayers: [Int]
+  public let studentLayers: [Int]
+
+  private let teacherNeeds: ModelNeeds
+  private let studentNeeds: ModelNeeds
+
+  /// - Throws: 78 when the preset's target layers do not exist or cannot be matched.
+  public init(
+    teacher: Checkpoint, student: Checkpoint, preset: Preset, survey: SampleSurvey, seed: UInt64,
+    threads: Int
+  ) throws {
+    self.teacher = teacher
+    self.student = student
+    self.preset = preset
+    self.survey = survey
+    self.seed = seed
+    self.threads = threads
+    teacherLayers = try preset.extract.teacherLayers.layers(
+      of: teacher.config.text.layers, backbone: "teacher")
+    studentLayers = try preset.extract.studentLayers.layers(
+      of: student.config.text.layers, backbone: "student")
+    try LayerMatching(
+      strategy: preset.align.matching, searchRange: preset.align.searchRange,
+      orderPreservation: preset.align.orderPreservation,
+      adaptiveTemperature: preset.align.adaptiveTemperature
+    ).check(studentLayers: studentLayers.count, teacherLayers: teacherLayers.count)
+    teacherNeeds = ModelNeeds(teacher.config, threads: threads)
+    studentNeeds = ModelNeeds(student.config, threads: threads)
+  }
+
+  // MARK: Sizes
+
+  /// What zstd leaves of bf16 states and of float16 targets, measured (docs/ARTIFACTS.md).
+  private static let packedStates = 0.79
+  private static let packedTargets = 0.92
+
+  private func featureBytes(_ config: Qwen2VLConfig, layers: Int) -> Int {
+    let width = Double(config.text.hiddenSize)
+    var numbers = survey.supervisedPositions * Double(layers + 1) * width
+    if preset.extract.storeVisual {
+      let merge = Double(config.vision.spatialMergeSize * config.vision.spatialMergeSize)
+      numbers += survey.patches / merge * width
+    }
+    return Int(2 * numbers * Self.packedStates)
+  }
+
+  /// Numbers of 16 bits that a position takes in the targets, over all layers.
+  private var targetNumbers: Int {
+    let layers = teacherLayers.count + 1
+    let width = student.config.text.hiddenSize
+    switch preset.target.form {
+    case .exact: return layers * width
+    case .topk: return layers * 3 * preset.target.topK
+    case .vectors: return layers * (width + teacher.config.text.hiddenSize)
+    }
+  }
+
+  private func weightBytes(_ checkpoint: Checkpoint) -> Int {
+    checkpoint.names.reduce(0) { $0 + (checkpoint[$1]?.byteCount ?? 0) }
+  }
+
+  private func form(_ checkpoint: Checkpoint) -> VerbalizerForm {
+    preset.verbalize.form(of: VerbalizerForm.Backbone(checkpoint.config.text))
+  }
+
+  private func passes(_ training: TrainingSettings) -> [SampleSurvey.Pass] {
+    survey.trainingPasses(training, seed: seed)
+  }
+
+  // MARK: Stages
+
+  /// The stages in their order.
+  /// - rates: of the machine; nil leaves the times out.
+  public func stages(_ rates: Rates?) -> [StageCost] {
+    let samples = Int(Double(survey.bytes) * survey.scale)
+    var list = [
+      StageCost(
+        name: "prepare", reads: 0, writes: samples, memory: 0,
+        seconds: rates.map { _ in survey.seconds * survey.scale })
+    ]
+    list.append(
+      extract("extract teacher", teacher, teacherNeeds, teacherLayers, rates?.teacher, rates))
+    list.append(
+      extract("extract student", student, studentNeeds, studentLayers, rates?.student, rates))
+    list.append(verbalize("verbalize teacher", teacher, teacherLayers, rates?.teacher, rates))
+    list.append(verbalize("verbalize student", student, studentLayers, rates?.student, rates))
+    list.append(target(rates))
+    list.append(align(rates))
+    list.append(finetune(rates))
+    return list
+  }
+
+  private func extract(
+    _ name: String, _ checkpoint: Checkpoint, _ needs: ModelNeeds, _ layers: [Int],
+    _ speeds: Rates.Backbone?, _ rates: Rates?
+  ) -> StageCost {
+    let passes = survey.extractionPasses(
+      tokens: preset.extract.tokensPerBatch, samplesPerShard: preset.prepare.samplesPerShard)
+    let weights = weightBytes(checkpoint)
+    var cost = StageCost(
+      name: name, reads: Int(Double(survey.bytes) * survey.scale) + weights,
+      writes: featureBytes(checkpoint.config, layers: layers.count),
+      memory: StageMemory.extract(needs, passes, layers: layers.count + 1),
+      advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
+    if let speeds, let rates {
+      cost.seconds =
+        rates.start + Double(weights) / rates.reading + encoding(needs, speeds)
+        + survey.sum { needs.forwardOperations(lengths: [$0.tokens]) } / speeds.forward
+    }
+    return cost
+  }
+
+  /// Seconds to encode every image once.
+  private func encoding(_ needs: ModelNeeds, _ speeds: Rates.Backbone) -> Double {
+    guard let speed = speeds.encoding else { return 0 }
+    return survey.sum { needs.encodingOperations(patches: $0.patches) } / speed
+  }
+
+  private func verbalize(
+    _ name: String, _ checkpoint: Checkpoint, _ layers: [Int], _ speeds: Rates.Backbone?,
+    _ rates: Rates?
+  ) -> StageCost {
+    let settings = preset.verbalize
+    let form = form(checkpoint)
+    let count = form.parameterCount(layers: layers.count)
+    let features = featureBytes(checkpoint.config, layers: layers.count)
+    var cost = StageCost(
+      name: name, reads: features, writes: 4 * count,
+      scratch: 4 * count + StageMemory.moments(count, settings.optimizer),
+      memory: StageMemory.verbalize(
+        form, layers: layers.count, settings: settings,
+        features: Int(Double(features) / Self.packedStates)),
+      advice: "Lower verbalize.tokens_per_batch, or name fewer target layers.")
+    if let speeds, let rates {
+      let positions = Double(settings.steps * settings.tokensPerBatch)
+      cost.seconds =
+        rates.start + positions * Double(layers.count) * speeds.speaking
+        + positions * 6 * Double(count) / speeds.forward
+        + Double(settings.steps * count) * rates.optimizer(settings.optimizer)
+        + Double(cost.writes) / rates.writing
+    }
+    return cost
+  }
+
+  private func target(_ rates: Rates?) -> StageCost {
+    let form = form(teacher)
+    let layers = teacherLayers.count + 1
+    var cost = StageCost(
+      name: "target",
+      reads: featureBytes(teacher.config, layers: teacherLayers.count)
+        + 4 * form.parameterCount(layers: teacherLayers.count),
+      writes: Int(
+        survey.supervisedPositions
+          * (2 * Self.packedTargets * Double(targetNumbers) + Double(4 * layers))),
+      memory: StageMemory.target(form, student: student.config.text.hiddenSize, layers: layers))
+    if let rates {
+      cost.seconds =
+        rates.start + survey.supervisedPositions * Double(layers) * rates.projecting
+        + survey.supervisedPositions
+        * Double(2 * form.parameterCount(layers: teacherLayers.count)) / rates.teacher.forward
+    }
+    return cost
+  }
+
+  private func align(_ rates: Rates?) -> StageCost {
+    let settings = preset.align
+    let training = settings.training
+    let form = form(student)
+    let isLoRA = settings.weights == .lora
+    let learned =
+      isLoRA
+      ? studentNeeds.adapters(rank: settings.loraRank)
+      : studentNeeds.trained(embedding: false, vision: false)
+    let speaks = settings.intermediateLoss != .none && settings.intermediateWeight > 0
+    var cost = StageCost(
+      name: "align",
+      reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student)
+        + Int(2 * Self.packedTargets * survey.supervisedPositions * Double(targetNumbers)),
+      writes: 4 * learned,
+      scratch: 4 * learned + StageMemory.moments(learned, training.optimizer),
+      memory: StageMemory.align(
+        studentNeeds, passes(training), settings: settings, form: form,
+        studentLayers: speaks ? studentLayers.count : 0, targetNumbers: targetNumbers),
+      advice:
+        "Lower align.tokens_per_batch or prepare.max_pixels, or set align.moments: blockwise8.")
+    if let rates {
+      let layers = Double(speaks ? studentLayers.count : 0)
+      let perPosition =
+        (layers + 1) * rates.student.speaking
+        + layers * 4 * Double(form.parameterCount(layers: 1)) / rates.student.forward
+      cost.seconds =
+        rates.start + Double(weightBytes(student)) / rates.reading
+        + trained(
+          training, rates, speed: rates.adapters, positionSeconds: perPosition, learned: learned)
+        + Double(cost.writes) / rates.writing
+    }
+    return cost
+  }
+
+  private func finetune(_ rates: Rates?) -> StageCost {
+    let settings = preset.finetune
+    let training = settings.training
+    let learned =
+      training.steps == 0
+      ? 0
+      : studentNeeds.trained(embedding: settings.trainEmbedding, vision: settings.trainVision)
+    var cost = StageCost(
+      name: "finetune",
+      reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student),
+      writes: weightBytes(student),
+      scratch: 4 * learned + StageMemory.moments(learned, training.optimizer),
+      memory: StageMemory.finetune(studentNeeds, passes(training), settings: settings),
+      advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
+    if let rates {
+      cost.seconds =
+        rates.start + Double(weightBytes(student)) / rates.reading
+        // The head learns too: a second pass over it for its gradient.
+        + trained(
+          training, rates, speed: rates.full, positionSeconds: 2 * rates.student.speaking,
+          learned: learned)
+        + Double(cost.writes) / rates.writing
+    }
+    return cost
+  }
+
+  /// Seconds of all optimizer steps over samples of the surveyed sizes.
+  private func trained(
+    _ training: TrainingSettings, _ rates: Rates, speed: Double, positionSeconds: Double,
+    learned: Int
+  ) -> Double {
+    guard training.steps > 0 else { return 0 }
+    let perSample =
+      (survey.sum { studentNeeds.forwardOperations(lengths: [$0.tokens]) } / speed
+        + encoding(studentNeeds, rates.student) + survey.supervisedPositions * positionSeconds)
+      / Double(survey.samples)
+    let samples = Double(training.samplesPerBatch * training.accumulation)
+    let steps =
+      Double(training.steps)
+      * (samples * perSample + Double(learned) * rates.optimizer(training.optimizer))
+    // Now and then the state is written, should the machine stop.
+    let state = 4 * learned + StageMemory.moments(learned, training.optimizer)
+    let interval = training.checkpointMinutes * 60
+    return steps
+      + (interval > 0 ? (steps / interval).rounded(.down) * Double(state) / rates.writing : 0)
+  }
+}

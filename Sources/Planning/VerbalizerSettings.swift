@@ -1,0 +1,11 @@
+import Distillation
+import StageKit
+
+extension VerbalizeSettings {
+  /// The verbalizers that the preset asks for.
+  public func form(of backbone: VerbalizerForm.Backbone) -> VerbalizerForm {
+    VerbalizerForm(
+      architecture: architecture, depth: depth, inputNorm: inputNorm, residual: residual,
+      backbone: backbone)
+  }
+}

@@ -1,0 +1,93 @@
+import Artifacts
+import Foundation
+import Planning
+import StageKit
+
+/// The plan as it is printed.
+struct PlanTable {
+  let plan: RunPlan
+  let stages: [StageCost]
+  let directory: String
+
+  var text: String {
+    var lines = [Self.data(plan.survey), ""]
+    let rows =
+      [["stage", "reads", "writes", "memory", "time"]]
+      + stages.map { stage in
+        [
+          stage.name, stage.reads > 0 ? MemoryPlan.text(stage.reads) : "data set",
+          MemoryPlan.text(stage.writes),
+          stage.memory > 0 ? MemoryPlan.text(stage.memory) : "little",
+          stage.seconds.map { Progress.duration($0) } ?? "-",
+        ]
+      }
+    let widths = (0..<5).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    for row in rows {
+      let cells = row.enumerated().map { column, text in
+        let gap = String(repeating: " ", count: widths[column] - text.count)
+        return column == 0 ? text + gap : gap + text
+      }
+      lines.append(cells.joined(separator: "   "))
+    }
+    lines.append("")
+    let scratch = stages.map(\.scratch).max() ?? 0
+    lines.append(
+      "disk     \(MemoryPlan.text(Self.disk(stages)))"
+        + (scratch > 0 ? ", \(MemoryPlan.text(scratch)) of it while a stage trains" : "")
+        + (Files.freeBytes(at: directory).map { "; \(MemoryPlan.text($0)) free" } ?? ""))
+    if let largest = stages.max(by: { $0.memory < $1.memory }) {
+      lines.append(
+        "memory   \(MemoryPlan.text(largest.memory)) at most, in \(largest.name), mapped files not "
+          + "counted"
+          + (MemoryPlan.available().map { "; \(MemoryPlan.text($0)) available" } ?? ""))
+    }
+    let seconds = stages.compactMap(\.seconds).reduce(0, +)
+    lines.append(
+      "time     \(Progress.duration(seconds)) with \(plan.threads) threads, stage after stage; "
+        + "evaluation not counted")
+    return lines.joined(separator: "\n")
+  }
+
+  var json: String {
+    JSON.object([
+      "samples": .int(plan.survey.samples), "surveyed": .int(plan.survey.sizes.count),
+      "tokens": .int(Int(plan.survey.tokens)),
+      "supervised_positions": .int(Int(plan.survey.supervisedPositions)),
+      "images": .int(Int(plan.survey.images)), "threads": .int(plan.threads),
+      "disk_bytes": .int(Self.disk(stages)),
+      "stages": .array(
+        stages.map { stage in
+          [
+            "name": .string(stage.name), "read_bytes": .int(stage.reads),
+            "written_bytes": .int(stage.writes), "scratch_bytes": .int(stage.scratch),
+            "memory_bytes": .int(stage.memory),
+            "seconds": stage.seconds.map { .number($0.rounded()) } ?? .null,
+          ]
+        }),
+    ]).text(pretty: true)
+  }
+
+  /// What is known of the data.
+  static func data(_ survey: SampleSurvey) -> String {
+    let about = survey.isWhole ? "" : "about "
+    return about
+      + "\(survey.samples) samples (\(survey.sizes.count) surveyed, "
+      + String(format: "%.1f%% of the entries rejected), ", 100 * survey.rejectShare)
+      + "\(count(survey.tokens)) tokens, \(count(survey.supervisedPositions)) of them supervised, "
+      + "\(count(survey.images)) images"
+  }
+
+  /// 2.9 M
+  static func count(_ number: Double) -> String {
+    for (unit, size) in [("B", 1e9), ("M", 1e6), ("K", 1e3)]
+    where number >= 10 * size || (number >= size && unit != "K") {
+      return String(format: "%.1f ", number / size) + unit
+    }
+    return String(Int(number.rounded()))
+  }
+
+  /// Bytes that the run leaves behind, and what a training stage needs besides for a while.
+  static func disk(_ stages: [StageCost]) -> Int {
+    stages.reduce(0) { $0 + $1.writes } + (stages.map(\.scratch).max() ?? 0)
+  }
+}

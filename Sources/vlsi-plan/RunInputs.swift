@@ -1,0 +1,44 @@
+import Artifacts
+import Checkpoints
+import Failures
+import Training
+
+/// Both checkpoints and the surveyed samples, opened and held against each other.
+struct RunInputs {
+  let teacher: Backbone
+  let student: Backbone
+  let teacherSamples: ExampleReader
+  let studentSamples: ExampleReader
+
+  /// - Throws: 65 or 66 for the first thing that is missing, broken or does not fit.
+  init(teacher: String, student: String, samples: String) throws {
+    self.teacher = try Backbone(teacher)
+    self.student = try Backbone(student)
+    for backbone in [self.teacher, self.student] { try backbone.checkpoint.checkComplete() }
+    guard self.teacher.tokenizer.fingerprint == self.student.tokenizer.fingerprint else {
+      throw Failure(
+        .badData, "teacher and student have different tokenizers", at: student,
+        expected: "\(self.teacher.tokenizer.fingerprint), that of \(teacher)",
+        found: self.student.tokenizer.fingerprint,
+        advice: "The method needs one tokenizer for both.")
+    }
+    teacherSamples = try ExampleReader(
+      samples: samples, config: self.teacher.config, processor: self.teacher.processor)
+    studentSamples = try ExampleReader(
+      samples: samples, config: self.student.config, processor: self.student.processor)
+    for backbone in [self.teacher, self.student] {
+      try backbone.requireSamples(studentSamples.artifact)
+    }
+    // Both must see the same image tokens: the same patches, merged alike.
+    let (ours, theirs) = (self.student.config.vision, self.teacher.config.vision)
+    for (what, here, there) in [
+      ("patch size", ours.patchSize, theirs.patchSize),
+      ("merge size", ours.spatialMergeSize, theirs.spatialMergeSize),
+      ("temporal patch size", ours.temporalPatchSize, theirs.temporalPatchSize),
+    ] where here != there {
+      throw Failure(
+        .badData, "teacher and student see images in other patches: the \(what) differs",
+        at: student, expected: "\(there), that of \(teacher)", found: "\(here)")
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import ArgumentParser
+import Artifacts
+import Checkpoints
+import Failures
+import Foundation
+import Kernels
+import Planning
+import StageKit
+import Training
+
+/// What a run will read, write, hold in memory and take in time, before hours are spent.
+struct PlanCommand: StageCommand {
+  static let name = "vlsi-plan"
+  static let abstract = "Says what a run will take, or checks that it can start."
+  static let example = """
+    vlsi-prepare --spread 256 --dataset data.json --model 2b --output survey
+      vlsi-plan --preset pipeline/2b.yaml --teacher 7b --student 2b --samples survey --run runs/2b
+    """
+
+  enum Format: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+  }
+
+  @Option(help: "The teacher's checkpoint.")
+  var teacher: String
+  @Option(help: "The student's checkpoint.")
+  var student: String
+  @Option(help: "Samples of the data set, as vlsi-prepare --spread makes them.")
+  var samples: String
+  @Option(help: "The run's folder: its disk must have room.")
+  var run: String
+  @Flag(help: "Only check preset, checkpoints, data, memory and disk; rehearse nothing.")
+  var check = false
+  @Option(help: "How the plan is printed.")
+  var format = Format.text
+  @OptionGroup var common: CommonOptions
+
+  func run(stage: Stage) throws {
+    Parallelism.threads = stage.threads
+    let inputs = try RunInputs(teacher: teacher, student: student, samples: samples)
+    let survey = try SampleSurvey(inputs.studentSamples, limit: stage.limit)
+    let plan = try RunPlan(
+      teacher: inputs.teacher.checkpoint, student: inputs.student.checkpoint,
+      preset: stage.preset, survey: survey, seed: stage.seed, threads: stage.threads)
+    try Files.makeDirectory(run)
+    if check {
+      return try Verdict(inputs: inputs, plan: plan, directory: run, rates: nil).show()
+    }
+    stage.log.info("rehearsing both backbones with one block each")
+    let rates = try Rates(
+      plan, teacherSamples: inputs.teacherSamples, studentSamples: inputs.studentSamples,
+      directory: run)
+    let table = PlanTable(plan: plan, stages: plan.stages(rates), directory: run)
+    print(format == .json ? table.json : table.text)
+  }
+}
+
+PlanCommand.main()

@@ -1,0 +1,18 @@
+#!/bin/sh
+# What a run needs from outside and where to get it, for `make distill-NAME` without it: NAME's preset
+# says so in its header.
+set -eu
+preset=pipeline/$1.yaml
+cat <<END
+
+TEACHER    the checkpoint to learn from: a folder with config.json, safetensors, tokenizer.json
+STUDENT    the checkpoint that learns: the same family, the same tokenizer
+DATASET    conversations about images: LLaVA, ShareGPT or OpenAI messages, JSON or JSON Lines
+IMAGES     the folder that its image paths start from
+BENCHMARK  questions to score with, a TSV in VLMEvalKit's columns; may be left out
+
+They are remembered by the run: name them once. From $preset:
+
+END
+sed -n '/^#/!q; s/^# \{0,1\}/  /; p' "$preset"
+echo
