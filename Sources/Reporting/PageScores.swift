@@ -141,8 +141,9 @@ extension Report {
     let error = Format.percent((0.25 / Double(fewest)).squareRoot())
     return """
       <h3>By task</h3>
-      \(HTML.table(head, rows, style: "tasks"))<p class="note">Dots in the models’ colours\
-      \(scores.guessing == nil ? "" : ", dotted line: guessing"). A task’s figure has a sampling \
+      \(HTML.table(head, rows, style: "tasks"))<p class="note"><span class="spare">\
+      Dots in the models’ colours\(scores.guessing == nil ? "" : ", dotted line: guessing").</span> \
+      A task’s figure has a sampling \
       error of up to ± \(error).\(left)</p>
 
       """
