@@ -38,7 +38,7 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
     "Reporting",
     [
       "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
-      "Distillation", "Evaluation",
+      "Qwen2VL", "Distillation", "Training", "Evaluation",
     ], false
   ),
   (
@@ -87,7 +87,7 @@ let stages: [(name: String, needs: [String])] = [
     ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]
   ),
   ("vlsi-plan", ["Artifacts", "Checkpoints", "Kernels", "Planning", "Training"]),
-  ("vlsi-report", ["Artifacts", "Reporting"]),
+  ("vlsi-report", ["Artifacts", "Kernels", "Reporting"]),
   ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (
     "vlsi-generate",

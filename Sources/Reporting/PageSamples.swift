@@ -14,13 +14,9 @@ extension Report {
         : ""
       let given: [HTML] = zip(answers.contenders, row.given).map { contender, given in
         guard let given else { return "<td></td>" }
-        let mark: HTML =
-          given.isRight
-          ? "<span class=\"mark\" title=\"right\">✓</span>"
-          : "<span class=\"mark\" title=\"wrong\">✗</span>"
         return """
           <td class="\(given.isRight ? "right" : "wrong")"><span class="who">\
-          \(contender.tone.key)\(contender.short)</span><span>\(mark) \
+          \(contender.tone.key)\(contender.short)</span><span>\(Report.mark(given.isRight)) \
           \(Report.short(given.text, 240))</span></td>
           """
       }

@@ -7,18 +7,66 @@ extension Report {
   private static func tone(_ backbone: String) -> Tone { Tone(rawValue: backbone) ?? .other }
 
   var speechSection: Section? {
-    guard !speech.passages.isEmpty || !speech.agreements.isEmpty else { return nil }
+    guard !speech.passages.isEmpty || !speech.agreements.isEmpty || !layerAnswers.rows.isEmpty
+    else { return nil }
     let parts: [HTML] = speech.passages.map(passage)
     let doubt = scores.wrong == nil ? "" : " A sample’s answer may be one of the wrong ones."
     return Section(
       name: "speech", short: "What layers say", title: "What each layer says",
       body: """
+        \(ownWords)\(speech.passages.isEmpty ? "" : "<h3>Word by word</h3>")
         <p>Training samples. Below each word of the sample’s answer stands the likeliest word of \
         every target layer, through its verbalizer, and of the last layer, given the words before. \
         <span class="differs">Marked</span> where it is another word than the sample’s; ■ ends \
         the answer.\(doubt)</p>
         \(agreementCharts)\(parts)
         """)
+  }
+
+  // MARK: Answers of their own
+
+  /// Layers that answer on their own, before and after side by side.
+  private var ownWords: HTML {
+    guard !layerAnswers.rows.isEmpty else { return "" }
+    let parts: [HTML] = layerAnswers.rows.map { row in
+      let picture: HTML =
+        Report.picture(row.image, "of the question").map { "<div>\($0)</div>" } ?? ""
+      let groups: [HTML] = row.given.map { backbone, answers in
+        let lines: [HTML] = LineChart.thinned(answers, to: 8).map { answer in
+          """
+          <tr><th scope="row">\(answer.layer == "last" ? "last" : "layer \(answer.layer)")</th>\
+          <td class="\(answer.isRight ? "right" : "wrong")">\(Report.mark(answer.isRight)) \
+          \(Report.short(answer.text, 240))</td></tr>
+
+          """
+        }
+        return """
+          <div class="wide"><table class="own-words"><thead><tr><th scope="col" colspan="2">\
+          \(Report.tone(backbone).key)\(Report.name(backbone))</th></tr></thead>
+          <tbody>\(lines)</tbody></table></div>
+
+          """
+      }
+      return """
+        <article class="said">\(picture)<div><p>\(Report.short(row.question.question)) \
+        <span class="quiet">right answer: \(Report.short(row.question.answer, 240))</span></p>
+        <div class="pair">\(groups)</div></div></article>
+
+        """
+    }
+    return """
+      <h3>In their own words</h3>
+      <p>Held-out questions. Every layer decodes an answer of its own through its verbalizer, \
+      given the question alone.</p>
+      \(parts)
+      """
+  }
+
+  /// Whether an answer is right, for eyes and ears.
+  static func mark(_ isRight: Bool) -> HTML {
+    isRight
+      ? "<span class=\"mark\" title=\"right\">✓</span>"
+      : "<span class=\"mark\" title=\"wrong\">✗</span>"
   }
 
   // MARK: Shares

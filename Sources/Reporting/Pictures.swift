@@ -22,16 +22,7 @@ struct Pictures {
   /// The first picture of a question as a small PNG file, nil when it cannot be read.
   func image(of index: String) -> [UInt8]? {
     guard let benchmark, let picture = questions[index]?.pictures.first else { return nil }
-    do {
-      switch picture {
-      case .file(let name):
-        return try RGBImage(contentsOf: benchmark.path(of: name)).small(160).pngData()
-      case .bytes(let bytes):
-        return try RGBImage(decoding: bytes, place: "question \(index)").small(160).pngData()
-      }
-    } catch {
-      return nil
-    }
+    return try? LayerAnswers.image(picture, benchmark).small(160).pngData()
   }
 
   /// A picture as a page holds it.

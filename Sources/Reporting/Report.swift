@@ -13,14 +13,23 @@ public struct Report: Sendable {
   let matches: MatchHistory?
   let finetuning: [Curve]
   let speech: Speech
+  let layerAnswers: LayerAnswers
   let answers: AnswerTable
   let ablations: [Ablations]
   let costs: [Cost]
   let gaps: [String]
 
-  /// - Parameter passages: the number of samples whose layers are heard.
-  /// - Throws: `Failure` 66 when there is no run at `path`.
-  public init(path: String, title: String, passages: Int = 6) throws {
+  /// - Parameters:
+  ///   - questions: the number of held-out questions that every layer of the student answers, before
+  ///     and after distillation; that decodes with both models.
+  ///   - maxNewTokens: the longest of these answers.
+  ///   - passages: the number of samples whose layers are heard.
+  ///   - between: called between two steps of decoding, to stop by throwing.
+  /// - Throws: `Failure` 66 when there is no run at `path`; what `between` throws.
+  public init(
+    path: String, title: String, questions: Int = 0, maxNewTokens: Int = 64, passages: Int = 6,
+    between: () throws -> Void = {}
+  ) throws {
     var run = try Run(path: path)
     self.title = title.isEmpty ? run.name : title
     scores = ScoreTable(run, title: self.title)
@@ -64,10 +73,12 @@ public struct Report: Sendable {
     // VLsI's curve is drawn last, and strongest.
     self.finetuning = finetuning.reversed()
     speech = Speech(run, count: passages)
+    layerAnswers = try LayerAnswers(
+      run, count: questions, maxNewTokens: maxNewTokens, between: between)
     answers = AnswerTable(scores, run)
     costs = Cost.all(run)
     ablations = run.ablations()
-    gaps = run.gaps + speech.gaps
+    gaps = run.gaps + speech.gaps + layerAnswers.gaps
     self.run = run
   }
 

@@ -18,15 +18,10 @@ struct Speaker {
   /// The number of the backbone's decoder blocks.
   private let blocks: Int
 
-  /// The distilled student speaks through the verbalizers of step 1, as in the paper, or through
-  /// those that the interaction trained further.
   init(_ run: Run, role: String) throws {
     self.role = role
     features = try FeatureReader(directory: run.path("features/\(role)"))
-    let trained = run.manifest("adapter")?.files.contains { $0.file == VerbalizerSet.fileName }
-    let source =
-      role != "model" ? "verbalizers/\(role)" : trained == true ? "adapter" : "verbalizers/student"
-    verbalizers = try VerbalizerSet(ArtifactReader(directory: run.path(source)))
+    verbalizers = try VerbalizerSet(run, of: role)
     let manifest = features.artifact.manifest
     guard let model = manifest.facts["model"]?.asString else {
       throw Failure(
@@ -76,5 +71,16 @@ struct Speaker {
         words: said.map { Speech.word($0, tokenizer) },
         agrees: zip(said, features.labels[rows]).map { $0 == $1 })
     }
+  }
+}
+
+extension VerbalizerSet {
+  /// The verbalizers through which a backbone of a run is heard. The distilled student speaks through
+  /// those of step 1, as in the paper, or through those that the interaction trained further.
+  convenience init(_ run: Run, of role: String) throws {
+    let trained = run.manifest("adapter")?.files.contains { $0.file == VerbalizerSet.fileName }
+    let source =
+      role != "model" ? "verbalizers/\(role)" : trained == true ? "adapter" : "verbalizers/student"
+    try self.init(ArtifactReader(directory: run.path(source)))
   }
 }

@@ -95,7 +95,13 @@ enum Style {
       overflow-wrap: anywhere; min-width: 5.5rem; }
     .answers tbody th { min-width: 8rem; padding-left: 1.3rem; }
     .answers td:first-child { padding-left: 0; min-width: 0; }
-    .answers .wrong { color: var(--quiet); } .answers .right .mark { font-weight: 700; }
+    .wrong { color: var(--quiet); } .right .mark { font-weight: 700; }
+    .own-words { font-size: .84rem; }
+    .own-words th, .own-words td { text-align: left; white-space: normal; vertical-align: top;
+      border: 0; padding: .2rem 0 .2rem .9rem; }
+    .own-words th { padding-left: 0; white-space: nowrap; }
+    .own-words thead th { color: var(--ink); font-size: .8rem; border-bottom: 1px solid var(--rule); }
+    .own-words tbody th { color: var(--quiet); }
     .who { display: none; color: var(--quiet); font-size: .78rem; }
     .thumb { width: 4.6rem; min-width: 4.6rem; }
     details { margin: .4rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }

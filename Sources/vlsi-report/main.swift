@@ -18,13 +18,17 @@ struct ReportCommand: StageCommand {
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
-    let report = try Report(path: run, title: stage.preset.report.title)
+    Parallelism.threads = stage.threads
+    let settings = stage.preset.report
+    let report = try Report(
+      path: run, title: settings.title, questions: settings.questions,
+      maxNewTokens: settings.maxNewTokens, between: stage.checkInterrupt)
     let page = Array(report.page.utf8)
     var inputs = report.run.fingerprints
     // Times and memory are on the page too, and no manifest's fingerprint covers them.
     inputs["page"] = Fingerprint.bytes(page)
     if let writer = try stage.artifact(
-      at: output, kind: .report, settings: ["report": stage.preset.report.json], inputs: inputs)
+      at: output, kind: .report, settings: ["report": settings.json], inputs: inputs)
     {
       try writer.writeFile("index.html", page)
       try stage.finish(writer)

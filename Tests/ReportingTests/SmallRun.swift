@@ -369,7 +369,7 @@ struct SmallRun {
 
   /// An evaluation in which every so many questions are answered wrongly; of one seed, where named.
   func evaluate(
-    _ contender: Contender, seed: String? = nil, every: Int, count: Int = 400
+    _ contender: Contender, seed: String? = nil, every: Int, count: Int = 400, model: String? = nil
   ) throws {
     let predictions = questions.prefix(count).enumerated().map { number, question in
       Prediction(number % every == 0 ? "no idea" : question.answer, for: question)
@@ -378,7 +378,9 @@ struct SmallRun {
     try artifact(
       "evaluation/\(contender.name)" + (seed.map { "/\($0)" } ?? ""), .evaluation,
       inputs: Files.exists(benchmark) ? ["benchmark": try Fingerprint.file(benchmark)] : [:],
-      facts: ["benchmark": .string(benchmark)]
+      facts: [
+        "benchmark": .string(benchmark), "model": model.map { .string($0) } ?? .null,
+      ]
     ) { writer in
       try writer.writeFile("predictions.jsonl", Predictions.encode(predictions))
       try writer.writeFile("scores.json", Scores(predictions).encode())

@@ -1,0 +1,156 @@
+import Artifacts
+import Distillation
+import Evaluation
+import Failures
+import Imaging
+import Qwen2VL
+import Tokenization
+import Training
+
+/// What each layer of the student answers on its own to held-out questions, word after word by
+/// itself, before and after distillation (the paper's figure 3).
+public struct LayerAnswers: Sendable {
+  struct Row: Sendable {
+    var question: BenchmarkQuestion
+    /// A PNG file.
+    var image: [UInt8]?
+    /// By backbone; in each, shallow to deep, the model itself last.
+    var given: [(backbone: String, answers: [Answered])]
+  }
+
+  struct Answered: Sendable {
+    /// `2` or `last`
+    var layer: String
+    var text: String
+    var isRight: Bool
+  }
+
+  var rows: [Row] = []
+  /// What could not be heard, with the reason.
+  var gaps: [String] = []
+
+  /// Nobody is asked.
+  init() {}
+
+  /// Asks up to `count` questions, the middle one of as many tasks.
+  /// - Parameters:
+  ///   - maxNewTokens: the longest answer.
+  ///   - between: called between two steps, to stop by throwing; what it throws is thrown.
+  init(
+    _ run: Run, count: Int, maxNewTokens: Int, between: () throws -> Void
+  ) throws {
+    guard count > 0, let asked = run.evaluations(of: .model).first?.artifact.manifest,
+      let path = asked.facts["benchmark"]?.asString
+    else { return }
+    do {
+      guard try Fingerprint.file(path) == asked.inputs["benchmark"] else {
+        throw Failure(.badData, "the benchmark is another one than was asked", at: path)
+      }
+      let benchmark = try Benchmark(contentsOf: path)
+      let questions = LayerAnswers.chosen(benchmark.questions, count: count)
+      rows = questions.map { Row(question: $0, image: nil, given: []) }
+      for backbone in ["student", "model"] {
+        let speakers = try Speakers(run, backbone)
+        for number in rows.indices {
+          let pictures = try questions[number].pictures.map {
+            try LayerAnswers.image($0, benchmark)
+          }
+          rows[number].image = try pictures.first?.small(160).pngData()
+          rows[number].given.append(
+            (
+              backbone,
+              try speakers.ask(
+                questions[number], pictures, maxNewTokens: maxNewTokens, between: between)
+            ))
+        }
+      }
+    } catch let failure as Failure where failure.code != .interrupted {
+      rows = []
+      gaps = ["what the layers answer: \(failure)"]
+    }
+  }
+
+  /// The middle question of up to `count` tasks, which are evenly spread.
+  static func chosen(_ questions: [BenchmarkQuestion], count: Int) -> [BenchmarkQuestion] {
+    var tasks: [String] = []
+    var byTask: [String: [BenchmarkQuestion]] = [:]
+    for question in questions {
+      if byTask[question.category] == nil { tasks.append(question.category) }
+      byTask[question.category, default: []].append(question)
+    }
+    return Speech.spread(count, of: tasks.count).compactMap { place in
+      byTask[tasks[place]].flatMap { $0.at($0.count / 2) }
+    }
+  }
+
+  static func image(
+    _ picture: BenchmarkQuestion.Picture, _ benchmark: Benchmark
+  ) throws -> RGBImage {
+    switch picture {
+    case .file(let name): try RGBImage(contentsOf: benchmark.path(of: name))
+    case .bytes(let bytes): try RGBImage(decoding: bytes, place: "a question's image")
+    }
+  }
+}
+
+/// A backbone whose layers answer.
+private struct Speakers {
+  private let backbone: Backbone
+  private let builder: PromptBuilder
+  private let defaults: GenerationDefaults
+  private let voices: [(layer: String, voice: Voice)]
+
+  init(_ run: Run, _ role: String) throws {
+    let contender: Contender = role == "model" ? .model : .student
+    guard
+      let directory = run.evaluations(of: contender).first?.artifact.manifest.facts["model"]?
+        .asString
+    else { throw Failure(.inputMissing, "the \(contender.label) was not evaluated", at: run.path) }
+    backbone = try Backbone(directory)
+    builder = try PromptBuilder(tokenizer: backbone.tokenizer, processor: backbone.processor)
+    defaults = try GenerationDefaults(directory: directory)
+    let verbalizers = try VerbalizerSet(run, of: role)
+    let text = backbone.config.text
+    guard verbalizers.width == text.hiddenSize,
+      verbalizers.layers.allSatisfy({ (1...text.layers).contains($0) })
+    else {
+      throw Failure(
+        .badData, "the verbalizers do not fit the model", at: directory,
+        expected: "width \(text.hiddenSize), layers 1 to \(text.layers)",
+        found: "width \(verbalizers.width), layers \(verbalizers.layers)")
+    }
+    let layers = verbalizers.all.map { verbalizer in
+      let looksBack = verbalizer.form.architecture == .decoder
+      return (
+        String(verbalizer.layer),
+        Voice(depth: verbalizer.layer, looksBack: looksBack) {
+          verbalizer.forward($0, $1, answers: $2)
+        }
+      )
+    }
+    voices = layers + [("last", backbone.model.voice)]
+  }
+
+  func ask(
+    _ question: BenchmarkQuestion, _ pictures: [RGBImage], maxNewTokens: Int,
+    between: () throws -> Void
+  ) throws -> [LayerAnswers.Answered] {
+    let turn = Turn(role: .user, content: pictures.map { _ in .image } + [.text(question.prompt)])
+    let prompt = try builder.prompt([turn], images: pictures)
+    guard backbone.model.room(after: prompt) > 0 else {
+      throw Failure(
+        .badData, "the question fills all positions of the model", at: "question \(question.index)")
+    }
+    var settings = GenerationSettings(
+      maxNewTokens: maxNewTokens, stop: defaults.stop.union([builder.end]))
+    settings.repetitionPenalty = defaults.repetitionPenalty
+    let answers = try backbone.model.generate(
+      [prompt], voices: voices.map(\.voice), settings, between: between
+    ) { _, _ in }
+    return zip(voices, answers).map { voice, answer in
+      let text = backbone.tokenizer.decode(answer.tokens, skipSpecialTokens: true)
+      return LayerAnswers.Answered(
+        layer: voice.layer, text: text, isRight: Prediction(text, for: question).isCorrect)
+    }
+  }
+}
