@@ -18,6 +18,8 @@ struct HTML: Sendable, Equatable, ExpressibleByStringInterpolation {
     mutating func appendInterpolation(_ markup: HTML) { text += markup.text }
     mutating func appendInterpolation(_ parts: [HTML]) { for part in parts { text += part.text } }
     mutating func appendInterpolation(_ number: Int) { text += String(number) }
+    // Disfavoured, so that a literal within an interpolation is markup too, not a string.
+    @_disfavoredOverload
     mutating func appendInterpolation(_ string: String) { text += HTML.escaped(string) }
   }
 

@@ -55,6 +55,7 @@ struct LayerAnswerTests {
     let page = try Report(path: scratch.path, title: "", questions: 1, maxNewTokens: 4).page
     #expect(page.contains("In their own words"))
     #expect(page.contains("student after VLsI"))
+    #expect(!page.contains("&lt;h") && !page.contains("HTML(text"))
     #expect(try Report(path: scratch.path, title: "").layerAnswers.rows.isEmpty)
   }
 

@@ -32,6 +32,9 @@ struct PageTests {
     #expect(!page.contains("<number>"))
     // Markup put into a string by mistake would be escaped and shown.
     #expect(!page.contains("HTML(text") && !page.contains("&lt;div") && !page.contains("&lt;t"))
+    let isThere = true, hostile = "<b>"
+    let markup: HTML = "\(isThere ? "<i>\(hostile)</i>" : "")\(isThere ? hostile : "")"
+    #expect(markup.text == "<i>&lt;b&gt;</i>&lt;b&gt;")
     #expect(!page.contains("<script"))
     #expect(!page.contains("http://") && !page.contains("https://") && !page.contains("url("))
     #expect(page.contains("data:image/png;base64,"))
