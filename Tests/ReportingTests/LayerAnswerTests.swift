@@ -4,10 +4,8 @@ import Distillation
 import Evaluation
 import Failures
 import Foundation
-import Imaging
 import Kernels
 import Testing
-import Training
 
 @testable import Reporting
 
