@@ -44,7 +44,7 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   (
     "StageKit",
     [
-      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Distillation", "Training",
+      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
       .product(name: "Yams", package: "Yams"),
@@ -123,6 +123,7 @@ let package = Package(
       name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CSPNG", pkgConfig: "spng", providers: [.apt(["libspng-dev"])]),
     .systemLibrary(name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
+    .systemLibrary(name: "CMalloc"),
     .systemLibrary(name: "CGIF", pkgConfig: "libgif", providers: [.apt(["libgif-dev"])]),
   ]
     + floors.map {

@@ -11,8 +11,20 @@ public struct Rates: Sendable {
     public var encoding: Double?
     /// Operations a second of the decoder blocks.
     public var forward: Double
-    /// Seconds a position and layer to speak through the head.
-    public var speaking: Double
+    /// To speak through the head, once for each layer.
+    public var speaking: Pace
+  }
+
+  /// What passes over a whole matrix take: something for the matrix, and something for each position
+  /// that reads it.
+  public struct Pace: Sendable {
+    /// Seconds.
+    public var pass: Double
+    public var position: Double
+
+    func seconds(passes: Double, positions: Double) -> Double {
+      passes * pass + positions * position
+    }
   }
 
   public var teacher: Backbone
@@ -21,15 +33,20 @@ public struct Rates: Sendable {
   /// of the weights themselves.
   public var adapters: Double
   public var full: Double
-  /// Seconds a position and layer to bring the teacher's words to the student's width.
-  public var projecting: Double
+  /// To bring the teacher's words to the student's width.
+  public var projecting: Pace
   private var exactMoments: Double
   private var codedMoments: Double
   /// Bytes a second from the checkpoints' disk and to the run's.
   public var reading: Double
   public var writing: Double
-  /// Seconds for a program to read its inputs' heads and fingerprints.
-  public let start = 2.0
+  /// Bytes a second of memory that the system hands out for the first time.
+  public var clearing: Double
+  /// Seconds a random initial weight.
+  public var drawing: Double
+
+  /// Seconds for a program to look at its inputs, and to come by its memory.
+  func start(memory: Int) -> Double { 1 + Double(memory) / clearing }
 
   /// Seconds a weight of an optimizer step.
   func optimizer(_ settings: OptimizerSettings) -> Double {
@@ -46,12 +63,12 @@ public struct Rates: Sendable {
     let large = try Rehearsal(plan.teacher, reader: teacherSamples, threads: plan.threads)
     teacher = Backbone(
       encoding: large.encodingSpeed(), forward: large.forwardSpeed(),
-      speaking: try large.speakingSeconds())
-    projecting = try large.projectingSeconds(to: plan.student)
+      speaking: try large.speakingPace())
+    projecting = try large.projectingPace(to: plan.student)
     let small = try Rehearsal(plan.student, reader: studentSamples, threads: plan.threads)
     student = Backbone(
       encoding: small.encodingSpeed(), forward: small.forwardSpeed(),
-      speaking: try small.speakingSeconds())
+      speaking: try small.speakingPace())
     let align = plan.preset.align
     adapters = small.trainingSpeed(
       loraRank: align.weights == .lora ? align.loraRank : nil,
@@ -62,5 +79,7 @@ public struct Rates: Sendable {
     codedMoments = Rehearsal.optimizerSeconds(.blockwise8)
     reading = Rehearsal.readingSpeed(of: plan.teacher) ?? 1e9
     writing = try Rehearsal.writingSpeed(in: directory)
+    clearing = Rehearsal.clearingSpeed()
+    drawing = Rehearsal.drawingSeconds()
   }
 }

@@ -15,7 +15,8 @@ public final class Rehearsal {
   /// pass.
   private static let tokens = 512
   private static let patches = 2048
-  private static let positions = 128
+  /// Positions of two passes over a head, from which what one costs follows.
+  private static let positions = (few: 16, many: 144)
 
   private let checkpoint: Checkpoint
   private let model: Qwen2VL
@@ -53,9 +54,7 @@ public final class Rehearsal {
   private func seconds(_ body: () throws -> Void) rethrows -> Double {
     // The first time brings the weights into memory.
     try body()
-    let time = try clock.measure(body)
-    return max(
-      1e-9, Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18)
+    return max(1e-9, Self.seconds(try clock.measure(body)))
   }
 
   /// Operations a second of the vision encoder, nil where no sample has an image.
@@ -111,31 +110,63 @@ public final class Rehearsal {
       }
   }
 
-  private func vectors(_ width: Int) -> Tensor {
+  private func pace(
+    width: Int, _ pass: (UnsafePointer<Float>, _ positions: Int) throws -> Void
+  ) rethrows -> Rates.Pace {
+    let (few, many) = Self.positions
     var generator = SplitMix64(seed: 2)
-    return Tensor(
-      (0..<Self.positions * width).map { _ in Float(generator.uniform()) - 0.5 },
-      [Self.positions, width])
+    let vectors = Tensor(
+      (0..<many * width).map { _ in Float(generator.uniform()) - 0.5 }, [many, width])
+    let short = try seconds { try pass(vectors.values, few) }
+    let long = try seconds { try pass(vectors.values, many) }
+    let position = max(1e-9, (long - short) / Double(many - few))
+    return Rates.Pace(pass: max(0, short - Double(few) * position), position: position)
   }
 
-  /// Seconds a position to speak through the head with the expectation, as a loss on it needs.
-  public func speakingSeconds() throws -> Double {
+  /// What it takes to speak through the head with the expectation, as a loss on it needs.
+  public func speakingPace() throws -> Rates.Pace {
     let head = try LanguageHead(checkpoint)
-    let vectors = vectors(head.width)
-    return seconds {
-      _ = head.read(vectors.values, positions: Self.positions, [.expectation, .entropy])
-    } / Double(Self.positions)
+    return pace(width: head.width) { vectors, positions in
+      _ = head.read(vectors, positions: positions, [.expectation, .entropy])
+    }
   }
 
-  /// Seconds a position to bring what this teacher says to the student's width.
-  public func projectingSeconds(to student: Checkpoint) throws -> Double {
+  /// What it takes to bring this teacher's words to the student's width.
+  public func projectingPace(to student: Checkpoint) throws -> Rates.Pace {
     let heads = (try LanguageHead(checkpoint), try LanguageHead(student))
     let shared = min(heads.0.vocabulary, heads.1.vocabulary)
     let (teacher, other) = (try heads.0.prefix(shared), try heads.1.prefix(shared))
-    let vectors = vectors(teacher.width)
-    return try seconds {
-      _ = try teacher.project(vectors.values, positions: Self.positions, through: other)
-    } / Double(Self.positions)
+    return try pace(width: teacher.width) { vectors, positions in
+      _ = try teacher.project(vectors, positions: positions, through: other)
+    }
+  }
+
+  /// Bytes a second of memory that the system hands out for the first time.
+  public static func clearingSpeed() -> Double {
+    let bytes = 256 << 20
+    let time = ContinuousClock().measure {
+      guard
+        let pages = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+        pages != MAP_FAILED
+      else { return }
+      memset(pages, 1, bytes)
+      munmap(pages, bytes)
+    }
+    return Double(bytes) / max(1e-3, Self.seconds(time))
+  }
+
+  /// Seconds a random initial weight.
+  public static func drawingSeconds() -> Double {
+    let count = 1 << 20
+    var generator = SplitMix64(seed: 3)
+    var sum = 0.0
+    let time = ContinuousClock().measure { for _ in 0..<count { sum += generator.normal() } }
+    // The sum is looked at, or the loop would be left out.
+    return (sum.isFinite ? Self.seconds(time) : 0) / Double(count)
+  }
+
+  private static func seconds(_ time: Duration) -> Double {
+    Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
   }
 
   /// Seconds a weight of an optimizer step.
@@ -149,7 +180,7 @@ public final class Rehearsal {
     for _ in 0..<3 {
       weight.gradientSum()?.update(repeating: 0.01, count: count)
       let time = clock.measure { optimizer.step(learningRate: 1e-5) }
-      best = min(best, Double(time.components.attoseconds) * 1e-18)
+      best = min(best, seconds(time))
     }
     return best / Double(count)
   }
@@ -166,9 +197,7 @@ public final class Rehearsal {
       for _ in 0..<32 { try block.withUnsafeBytes { try file.write($0) } }
       try file.commit()
     }
-    let seconds =
-      Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
-    return Double(32 * block.count) / max(1e-6, seconds)
+    return Double(32 * block.count) / max(1e-6, seconds(time))
   }
 
   /// Bytes a second that come from the checkpoint's disk, read past what memory holds already.
@@ -191,8 +220,6 @@ public final class Rehearsal {
         total += count
       }
     }
-    let seconds =
-      Double(time.components.seconds) + Double(time.components.attoseconds) * 1e-18
-    return total > 0 ? Double(total) / max(1e-6, seconds) : nil
+    return total > 0 ? Double(total) / max(1e-6, seconds(time)) : nil
   }
 }

@@ -81,17 +81,17 @@ public struct RunPlan {
 
   /// Numbers of 16 bits that a position takes in the targets, over all layers.
   private var targetNumbers: Int {
-    let layers = teacherLayers.count + 1
-    let width = student.config.text.hiddenSize
-    switch preset.target.form {
-    case .exact: return layers * width
-    case .topk: return layers * 3 * preset.target.topK
-    case .vectors: return layers * (width + teacher.config.text.hiddenSize)
-    }
+    (teacherLayers.count + 1)
+      * preset.target.numbers(
+        student: student.config.text.hiddenSize, teacher: teacher.config.text.hiddenSize)
   }
 
   private func weightBytes(_ checkpoint: Checkpoint) -> Int {
     checkpoint.names.reduce(0) { $0 + (checkpoint[$1]?.byteCount ?? 0) }
+  }
+
+  private func headBytes(_ checkpoint: Checkpoint) -> Int {
+    2 * checkpoint.config.text.vocabularySize * checkpoint.config.text.hiddenSize
   }
 
   private func form(_ checkpoint: Checkpoint) -> VerbalizerForm {
@@ -139,7 +139,8 @@ public struct RunPlan {
       advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
     if let speeds, let rates {
       cost.seconds =
-        rates.start + Double(weights) / rates.reading + encoding(needs, speeds)
+        rates.start(memory: cost.memory) + Double(weights) / rates.reading
+        + encoding(needs, speeds)
         + survey.sum { needs.forwardOperations(lengths: [$0.tokens]) } / speeds.forward
     }
     return cost
@@ -169,7 +170,10 @@ public struct RunPlan {
     if let speeds, let rates {
       let positions = Double(settings.steps * settings.tokensPerBatch)
       cost.seconds =
-        rates.start + positions * Double(layers.count) * speeds.speaking
+        rates.start(memory: cost.memory) + Double(headBytes(checkpoint)) / rates.reading
+        + Double(count) * rates.drawing
+        + Double(layers.count)
+        * speeds.speaking.seconds(passes: Double(settings.steps), positions: positions)
         + positions * 6 * Double(count) / speeds.forward
         + Double(settings.steps * count) * rates.optimizer(settings.optimizer)
         + Double(cost.writes) / rates.writing
@@ -180,6 +184,9 @@ public struct RunPlan {
   private func target(_ rates: Rates?) -> StageCost {
     let form = form(teacher)
     let layers = teacherLayers.count + 1
+    let groups = survey.passes(
+      limit: StageMemory.positionsPerPass, samplesPerShard: preset.prepare.samplesPerShard
+    ) { $0.supervisedPositions }
     var cost = StageCost(
       name: "target",
       reads: featureBytes(teacher.config, layers: teacherLayers.count)
@@ -187,10 +194,16 @@ public struct RunPlan {
       writes: Int(
         survey.supervisedPositions
           * (2 * Self.packedTargets * Double(targetNumbers) + Double(4 * layers))),
-      memory: StageMemory.target(form, student: student.config.text.hiddenSize, layers: layers))
+      memory: StageMemory.target(
+        form, numbers: targetNumbers / layers, layers: layers,
+        positions: groups.map { $0.positions }.max() ?? 0))
     if let rates {
       cost.seconds =
-        rates.start + survey.supervisedPositions * Double(layers) * rates.projecting
+        rates.start(memory: cost.memory)
+        + Double(cost.reads + headBytes(teacher) + headBytes(student)) / rates.reading
+        + Double(layers)
+        * rates.projecting.seconds(
+          passes: Double(groups.count) * survey.scale, positions: survey.supervisedPositions)
         + survey.supervisedPositions
         * Double(2 * form.parameterCount(layers: teacherLayers.count)) / rates.teacher.forward
     }
@@ -220,13 +233,13 @@ public struct RunPlan {
         "Lower align.tokens_per_batch or prepare.max_pixels, or set align.moments: blockwise8.")
     if let rates {
       let layers = Double(speaks ? studentLayers.count : 0)
-      let perPosition =
-        (layers + 1) * rates.student.speaking
-        + layers * 4 * Double(form.parameterCount(layers: 1)) / rates.student.forward
       cost.seconds =
-        rates.start + Double(weightBytes(student)) / rates.reading
-        + trained(
-          training, rates, speed: rates.adapters, positionSeconds: perPosition, learned: learned)
+        rates.start(memory: cost.memory) + Double(weightBytes(student)) / rates.reading
+        + trained(training, rates, speed: rates.adapters, learned: learned) { passes, positions in
+          (layers + 1) * rates.student.speaking.seconds(passes: passes, positions: positions)
+            + positions * layers * 4 * Double(form.parameterCount(layers: 1))
+            / rates.student.forward
+        }
         + Double(cost.writes) / rates.writing
     }
     return cost
@@ -248,30 +261,34 @@ public struct RunPlan {
       advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
     if let rates {
       cost.seconds =
-        rates.start + Double(weightBytes(student)) / rates.reading
-        // The head learns too: a second pass over it for its gradient.
-        + trained(
-          training, rates, speed: rates.full, positionSeconds: 2 * rates.student.speaking,
-          learned: learned)
+        rates.start(memory: cost.memory) + Double(weightBytes(student)) / rates.reading
+        + trained(training, rates, speed: rates.full, learned: learned) { passes, positions in
+          // The head learns too: a second pass over it for its gradient.
+          2 * rates.student.speaking.seconds(passes: passes, positions: positions)
+        }
         + Double(cost.writes) / rates.writing
     }
     return cost
   }
 
   /// Seconds of all optimizer steps over samples of the surveyed sizes.
+  /// - Parameter speaking: seconds that the head takes for so many passes and positions
   private func trained(
-    _ training: TrainingSettings, _ rates: Rates, speed: Double, positionSeconds: Double,
-    learned: Int
+    _ training: TrainingSettings, _ rates: Rates, speed: Double, learned: Int,
+    speaking: (_ passes: Double, _ positions: Double) -> Double
   ) -> Double {
     guard training.steps > 0 else { return 0 }
     let perSample =
       (survey.sum { studentNeeds.forwardOperations(lengths: [$0.tokens]) } / speed
-        + encoding(studentNeeds, rates.student) + survey.supervisedPositions * positionSeconds)
-      / Double(survey.samples)
+        + encoding(studentNeeds, rates.student)) / Double(survey.samples)
     let samples = Double(training.samplesPerBatch * training.accumulation)
+    let planned = passes(training)
+    let passes = Double(planned.count) / Double(min(training.steps, SampleSurvey.steps))
+    let positions = samples * survey.supervisedPositions / Double(survey.samples)
     let steps =
       Double(training.steps)
-      * (samples * perSample + Double(learned) * rates.optimizer(training.optimizer))
+      * (samples * perSample + speaking(passes, positions)
+        + Double(learned) * rates.optimizer(training.optimizer))
     // Now and then the state is written, should the machine stop.
     let state = 4 * learned + StageMemory.moments(learned, training.optimizer)
     let interval = training.checkpointMinutes * 60

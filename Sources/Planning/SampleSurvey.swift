@@ -75,21 +75,31 @@ public struct SampleSurvey: Sendable {
 
   /// The passes of one time through the data in its order, as vlsi-extract makes them.
   public func extractionPasses(tokens: Int, samplesPerShard: Int) -> [Pass] {
+    passes(limit: tokens, samplesPerShard: samplesPerShard) { $0.tokens }
+  }
+
+  /// Shard by shard, in groups that cost up to `limit`.
+  func passes(
+    limit: Int, samplesPerShard: Int, cost: (ExampleReader.Size) -> Int
+  ) -> [Pass] {
     var passes: [Pass] = []
     for start in stride(from: 0, to: sizes.count, by: max(1, samplesPerShard)) {
       let shard = start..<min(sizes.count, start + samplesPerShard)
       try? forEachGroup(
-        Array(shard), limit: tokens, read: { sizes[$0] }, cost: { $0.tokens },
+        Array(shard), limit: limit, read: { sizes[$0] }, cost: cost,
         { passes.append(Pass($0)) })
     }
     return passes
   }
 
+  /// The most optimizer steps whose passes are looked at.
+  static let steps = 16
+
   /// The passes of some optimizer steps, as vlsi-align and vlsi-finetune make them.
   public func trainingPasses(_ training: TrainingSettings, seed: UInt64) -> [Pass] {
     var order = DataOrder(count: sizes.count, seed: seed)
     let count = min(training.samplesPerBatch * training.accumulation, 4096)
-    return (0..<min(training.steps, 16)).flatMap { step -> [Pass] in
+    return (0..<min(training.steps, Self.steps)).flatMap { step -> [Pass] in
       let step = order.items(step * count..<(step + 1) * count).map { sizes[$0] }
       return MicroBatches.passes(
         step.map(\.tokens), samples: training.samplesPerBatch, tokens: training.tokensPerBatch

@@ -7,8 +7,11 @@ import Training
 
 /// The memory that each stage takes at its peak, in bytes, mapped files not counted.
 public enum StageMemory {
-  /// A program with its tokenizer, and the blocks that stand by for reuse.
-  private static let standing = (100 << 20) + BufferPool.limit
+  /// A program with its tokenizer.
+  private static let standing = 45 << 20
+  /// Of the blocks that stand by for reuse, those that a stage at its peak cannot use: the sizes of
+  /// earlier passes. All but a quarter, as passes of varying length were seen to leave them.
+  private static let idle = BufferPool.limit / 4 * 3
 
   /// vlsi-extract over these passes, with `layers` stored layers, the last one included.
   public static func extract(
@@ -21,7 +24,7 @@ public enum StageMemory {
         // Kept as tensors, then once more as the record's bytes.
         + pass.positions * layers * needs.config.text.hiddenSize * 8
     }
-    return standing + (largest.max() ?? 0)
+    return standing + idle + (largest.max() ?? 0)
   }
 
   /// vlsi-verbalize: weights, gradients and two moments of every layer; a batch of all layers; one
@@ -33,15 +36,22 @@ public enum StageMemory {
     let count = form.parameterCount(layers: layers)
     let batch =
       settings.tokensPerBatch * (layers * form.backbone.width + form.numbersPerPosition)
-    return standing + count * 8 + moments(count, settings.optimizer) + 4 * batch
-      + min(FeatureBatches.bytesKept, features)
+    return standing + min(idle, 4 * batch) + count * 8 + moments(count, settings.optimizer)
+      + 4 * batch + min(FeatureBatches.bytesKept, features)
   }
 
-  /// vlsi-target: a group of positions of the teacher's width, and of the student's.
-  public static func target(_ form: VerbalizerForm, student width: Int, layers: Int) -> Int {
-    standing
-      + 4 * positionsPerPass
-      * ((layers + 2) * form.backbone.width + form.numbersPerPosition + 2 * layers * width)
+  /// vlsi-target: a group's states and targets of all layers; what one layer says.
+  /// - Parameters:
+  ///   - numbers: that the targets hold of a layer at a position
+  ///   - positions: of the fullest shard; a group has up to `positionsPerPass` of them
+  public static func target(
+    _ form: VerbalizerForm, numbers: Int, layers: Int, positions: Int
+  ) -> Int {
+    let width = form.backbone.width
+    let perPosition =
+      layers * (2 * width + 4 * numbers)
+      + 4 * (2 * width + form.numbersPerPosition + 2 * numbers)
+    return standing + min(positions, positionsPerPass) * perPosition
   }
 
   /// Supervised positions that share a pass over the heads in vlsi-target.
@@ -72,7 +82,8 @@ public enum StageMemory {
               tokens: pass.tokens, checkpointing: training.gradientCheckpointing,
               loraRank: isLoRA ? settings.loraRank : nil))
     }
-    return standing + learned * 8 + moments(learned, training.optimizer) + (largest.max() ?? 0)
+    return standing + idle + learned * 8 + moments(learned, training.optimizer)
+      + (largest.max() ?? 0)
   }
 
   /// vlsi-finetune over these passes.
@@ -90,7 +101,8 @@ public enum StageMemory {
           + needs.trainingBytes(
             tokens: pass.tokens, checkpointing: training.gradientCheckpointing, loraRank: nil))
     }
-    return standing + learned * 8 + moments(learned, training.optimizer) + (largest.max() ?? 0)
+    return standing + idle + learned * 8 + moments(learned, training.optimizer)
+      + (largest.max() ?? 0)
   }
 
   /// AdamW's moments of so many weights.

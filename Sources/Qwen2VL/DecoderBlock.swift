@@ -29,6 +29,15 @@ public struct DecoderBlock {
   public func forward(
     _ tape: Tape, _ x: Tensor, cosine: Tensor, sine: Tensor, attend: Attend
   ) -> Tensor {
+    let x = tape.add(x, attention(tape, x, cosine: cosine, sine: sine, attend: attend))
+    return tape.add(x, feedForward(tape, x))
+  }
+
+  // Functions of their own: what they hold in between is given back before the next one begins.
+
+  private func attention(
+    _ tape: Tape, _ x: Tensor, cosine: Tensor, sine: Tensor, attend: Attend
+  ) -> Tensor {
     let normed = norm(tape, x, "input_layernorm")
     let q = tape.rotary(
       linear(tape, normed, "self_attn.q_proj", true), heads: heads.heads, cosine: cosine,
@@ -37,11 +46,14 @@ public struct DecoderBlock {
       linear(tape, normed, "self_attn.k_proj", true), heads: heads.keyValueHeads, cosine: cosine,
       sine: sine)
     let v = linear(tape, normed, "self_attn.v_proj", true)
-    let x = tape.add(x, linear(tape, attend(tape, q, k, v), "self_attn.o_proj", false))
+    return linear(tape, attend(tape, q, k, v), "self_attn.o_proj", false)
+  }
+
+  private func feedForward(_ tape: Tape, _ x: Tensor) -> Tensor {
     let inner = norm(tape, x, "post_attention_layernorm")
     let gate = linear(tape, inner, "mlp.gate_proj", false)
     let up = linear(tape, inner, "mlp.up_proj", false)
-    return tape.add(x, linear(tape, tape.gatedSiLU(gate, up), "mlp.down_proj", false))
+    return linear(tape, tape.gatedSiLU(gate, up), "mlp.down_proj", false)
   }
 
   /// Cosine and sine [n, head size / 2] of the rotary embedding: the pair j of a head's numbers turns

@@ -40,20 +40,40 @@ struct VisionEncoder {
     _ tape: Tape, _ x: Tensor, _ layer: Int, cosine: Tensor, sine: Tensor, layout: AttentionLayout
   ) -> Tensor {
     let name = "visual.blocks.\(layer)"
-    let d = config.vision.embedDimension
-    let normed = weights.layerNorm(tape, x, name + ".norm1")
-    let fused = weights.linear(tape, normed, name + ".attn.qkv", bias: true)
-    let q = tape.rotary(
-      tape.columns(fused, 0..<d), heads: heads.heads, cosine: cosine, sine: sine)
-    let k = tape.rotary(
-      tape.columns(fused, d..<2 * d), heads: heads.heads, cosine: cosine, sine: sine)
-    let v = tape.columns(fused, 2 * d..<3 * d)
+    let x = tape.add(
+      x, attention(tape, x, name, cosine: cosine, sine: sine, layout: layout))
+    return tape.add(x, feedForward(tape, x, name))
+  }
+
+  // Functions of their own: what they hold in between is given back before the next one begins.
+
+  private func attention(
+    _ tape: Tape, _ x: Tensor, _ name: String, cosine: Tensor, sine: Tensor,
+    layout: AttentionLayout
+  ) -> Tensor {
+    let (q, k, v) = projections(tape, x, name, cosine: cosine, sine: sine)
     let attended = tape.attention(q, k, v, heads: heads, layout: layout)
-    let x = tape.add(x, weights.linear(tape, attended, name + ".attn.proj", bias: true))
+    return weights.linear(tape, attended, name + ".attn.proj", bias: true)
+  }
+
+  private func projections(
+    _ tape: Tape, _ x: Tensor, _ name: String, cosine: Tensor, sine: Tensor
+  ) -> (q: Tensor, k: Tensor, v: Tensor) {
+    let d = config.vision.embedDimension
+    let fused = weights.linear(
+      tape, weights.layerNorm(tape, x, name + ".norm1"), name + ".attn.qkv", bias: true)
+    func rotated(_ columns: Range<Int>) -> Tensor {
+      tape.rotary(
+        tape.columns(fused, columns), heads: heads.heads, cosine: cosine, sine: sine)
+    }
+    return (rotated(0..<d), rotated(d..<2 * d), tape.columns(fused, 2 * d..<3 * d))
+  }
+
+  private func feedForward(_ tape: Tape, _ x: Tensor, _ name: String) -> Tensor {
     let inner = tape.quickGELU(
       weights.linear(
         tape, weights.layerNorm(tape, x, name + ".norm2"), name + ".mlp.fc1", bias: true))
-    return tape.add(x, weights.linear(tape, inner, name + ".mlp.fc2", bias: true))
+    return weights.linear(tape, inner, name + ".mlp.fc2", bias: true)
   }
 
   /// Cosine and sine [patches, head size / 2]: the first half of the frequencies turns with the

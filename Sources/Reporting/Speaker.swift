@@ -50,27 +50,47 @@ struct Speaker {
     return Double(number) / Double(blocks)
   }
 
-  /// The likeliest tokens of one layer at these rows.
-  func says(_ target: TargetLayer, _ features: Features, rows: Range<Int>) -> [Int32] {
-    let tape = Tape(recording: false)
-    var vectors = Tensor([rows.count, self.features.width])
-    features.copy(target, rows: rows, to: vectors.values)
-    if case .layer(let number) = target, let verbalizer = verbalizers[number] {
-      let answers = Verbalizer.answers(Array(features.positions[rows]))
-      vectors = verbalizer.forward(tape, vectors, answers: answers)
-    }
-    return head.read(vectors.values, positions: rows.count, .argmax).argmax
+  /// Supervised positions of one sample.
+  struct Rows {
+    let features: Features
+    let range: Range<Int>
   }
 
-  /// The likeliest words of every layer at these rows.
-  func voices(_ features: Features, rows: Range<Int>) -> [Speech.Voice] {
-    targets.map { target in
-      let said = says(target, features, rows: rows)
-      return Speech.Voice(
-        backbone: role, layer: target.description,
-        words: said.map { Speech.word($0, tokenizer) },
-        agrees: zip(said, features.labels[rows]).map { $0 == $1 })
+  /// The likeliest tokens of one layer at these rows.
+  func says(_ target: TargetLayer, _ samples: [Rows]) -> [Int32] {
+    let count = samples.reduce(0) { $0 + $1.range.count }
+    var vectors = Tensor([count, features.width])
+    var answers: [Range<Int>] = []
+    var start = 0
+    for sample in samples {
+      sample.features.copy(
+        target, rows: sample.range, to: vectors.values + start * features.width)
+      answers += Verbalizer.answers(Array(sample.features.positions[sample.range]), from: start)
+      start += sample.range.count
     }
+    if case .layer(let number) = target, let verbalizer = verbalizers[number] {
+      vectors = verbalizer.forward(Tape(recording: false), vectors, answers: answers)
+    }
+    return head.read(vectors.values, positions: count, .argmax).argmax
+  }
+
+  /// The likeliest words of every layer about each of these samples.
+  func voices(_ samples: [Rows]) -> [[Speech.Voice]] {
+    guard !samples.isEmpty else { return [] }
+    var voices: [[Speech.Voice]] = samples.map { _ in [] }
+    for target in targets {
+      var said = says(target, samples)[...]
+      for (number, sample) in samples.enumerated() {
+        let tokens = said.prefix(sample.range.count)
+        said = said.dropFirst(sample.range.count)
+        voices[number].append(
+          Speech.Voice(
+            backbone: role, layer: target.description,
+            words: tokens.map { Speech.word($0, tokenizer) },
+            agrees: zip(tokens, sample.features.labels[sample.range]).map { $0 == $1 }))
+      }
+    }
+    return voices
   }
 }
 

@@ -80,11 +80,8 @@ public struct Speech: Sendable {
       let heard = speakers.reduce(samples.indices) { indices, speaker in
         indices.filter { speaker.features.artifact.contains($0) }
       }
-      for place in Speech.spread(count, of: heard.count) {
-        if let passage = try Speech.passage(heard[place], turn: place, samples, speakers) {
-          passages.append(passage)
-        }
-      }
+      try listen(
+        speakers, samples, to: Speech.spread(count, of: heard.count).map { ($0, heard[$0]) })
       try measure(speakers, heard)
     } catch {
       gaps.append("what the layers say: \(error)")
@@ -94,34 +91,34 @@ public struct Speech: Sendable {
   /// Counts how often every layer says the label, and the teacher's word.
   private mutating func measure(_ speakers: [Speaker], _ heard: [Int]) throws {
     let most = 64
-    var tallies = speakers.map { speaker in speaker.targets.map { _ in (label: 0, teacher: 0) } }
+    // All samples of a backbone together: a large head is read once for each layer.
+    var rows: [[Speaker.Rows]] = speakers.map { _ in [] }
     for place in Speech.spread(most, of: heard.count) where counted.positions < Speech.positions {
       let features = try speakers.map { try $0.features.features(heard[place]) }
       guard let first = features.first, first.count > 0,
         features.allSatisfy({ $0.positions == first.positions && $0.labels == first.labels })
       else { continue }
-      let rows = 0..<min(first.count, Speech.positions - counted.positions)
-      counted = (counted.samples + 1, counted.positions + rows.count)
-      var teacher: [Int32]?
-      for (number, speaker) in speakers.enumerated() {
-        let said = speaker.targets.map { speaker.says($0, features[number], rows: rows) }
-        if speaker.role == "teacher" { teacher = said.last }
-        for (layer, tokens) in said.enumerated() {
-          tallies[number][layer].label += zip(tokens, first.labels).count { $0 == $1 }
-          tallies[number][layer].teacher += teacher.map { zip(tokens, $0).count { $0 == $1 } } ?? 0
-        }
+      let range = 0..<min(first.count, Speech.positions - counted.positions)
+      counted = (counted.samples + 1, counted.positions + range.count)
+      for (number, features) in features.enumerated() {
+        rows[number].append(Speaker.Rows(features: features, range: range))
       }
     }
     guard counted.positions > 0 else { return }
-    let total = Double(counted.positions)
-    let hasTeacher = speakers.contains { $0.role == "teacher" }
-    for (speaker, tally) in zip(speakers, tallies) {
-      for (target, count) in zip(speaker.targets, tally) {
+    let labels = rows[0].flatMap { $0.features.labels[$0.range] }
+    let said = zip(speakers, rows).map { speaker, rows in
+      speaker.targets.map { speaker.says($0, rows) }
+    }
+    let teacher = speakers.firstIndex { $0.role == "teacher" }.flatMap { said[$0].last }
+    func share(_ tokens: [Int32], _ of: [Int32]) -> Double {
+      Double(zip(tokens, of).count { $0 == $1 }) / Double(counted.positions)
+    }
+    for (speaker, layers) in zip(speakers, said) {
+      for (target, tokens) in zip(speaker.targets, layers) {
         agreements.append(
           Agreement(
             backbone: speaker.role, layer: target.description, depth: speaker.depth(target),
-            withLabel: Double(count.label) / total,
-            withTeacher: hasTeacher ? Double(count.teacher) / total : nil))
+            withLabel: share(tokens, labels), withTeacher: teacher.map { share(tokens, $0) }))
       }
     }
   }
@@ -132,33 +129,50 @@ public struct Speech: Sendable {
     return (0..<max(0, count)).map { (2 * $0 + 1) * total / (2 * count) }
   }
 
-  // MARK: One sample
+  // MARK: Single samples
 
   /// The most words of an answer.
   static let words = 24
 
-  /// One question of a sample; which one alternates with `turn`.
+  /// Makes a passage of each of these samples. A backbone speaks about all of them together.
+  private mutating func listen(
+    _ speakers: [Speaker], _ samples: ArtifactReader, to chosen: [(turn: Int, index: Int)]
+  ) throws {
+    var rows: [[(passage: Int, rows: Speaker.Rows)]] = speakers.map { _ in [] }
+    for (turn, index) in chosen {
+      let features = try speakers.map { try $0.features.features(index) }
+      guard let first = features.first, first.count > 0 else { continue }
+      let (passage, range) = try Speech.passage(
+        index, turn: turn, samples, first, speakers[0].tokenizer)
+      for (number, features) in features.enumerated() where features.positions == first.positions {
+        rows[number].append((passages.count, Speaker.Rows(features: features, range: range)))
+      }
+      passages.append(passage)
+    }
+    for (speaker, rows) in zip(speakers, rows) {
+      for (voices, at) in zip(speaker.voices(rows.map(\.rows)), rows.map(\.passage)) {
+        passages[at].voices += voices
+      }
+    }
+  }
+
+  /// One question of a sample, as yet without voices, and the rows of its answer; which question
+  /// alternates with `turn`.
   private static func passage(
-    _ index: Int, turn: Int, _ samples: ArtifactReader, _ speakers: [Speaker]
-  ) throws -> Passage? {
-    guard let tokenizer = speakers.first?.tokenizer else { return nil }
+    _ index: Int, turn: Int, _ samples: ArtifactReader, _ first: Features, _ tokenizer: Tokenizer
+  ) throws -> (Passage, Range<Int>) {
     let record = try samples.record(index)
-    let features = try speakers.map { try $0.features.features(index) }
-    guard let first = features.first, first.count > 0 else { return nil }
     let stretches = Speech.stretches(
       first.positions, segments: try record.tensors["segments"]?.int32s())
     let number = turn % stretches.count
     let rows = stretches[number].prefix(words)
     let label = first.labels[rows]
-    var passage = Passage(
+    let passage = Passage(
       sample: index, image: try picture(record),
       question: question(record.metadata["turns"], number) ?? "",
       label: label.map { Speech.word($0, tokenizer) },
       left: stretches[number].count - rows.count)
-    for (speaker, features) in zip(speakers, features) where features.positions == first.positions {
-      passage.voices += speaker.voices(features, rows: rows)
-    }
-    return passage
+    return (passage, rows)
   }
 
   /// The supervised positions of each answer: those of one segment, or, without segments, those

@@ -95,7 +95,9 @@ struct Speaker {
 
   /// The memory that a group of positions takes, in bytes.
   var plannedBytes: Int {
-    StageMemory.target(verbalizers.form, student: width, layers: layers.count)
+    StageMemory.target(
+      verbalizers.form, numbers: settings.numbers(student: width, teacher: features.width),
+      layers: layers.count, positions: features.positionsOfShard)
   }
 
   /// What readers need to know.

@@ -77,7 +77,7 @@ struct Verbalize: StageCommand {
     let form = settings.form(of: VerbalizerForm.Backbone(text))
     try stage.plan(
       memory: StageMemory.verbalize(
-        form, layers: reader.layers.count, settings: settings, features: decodedBytes(reader)),
+        form, layers: reader.layers.count, settings: settings, features: reader.decodedBytes),
       advice: "Lower verbalize.tokens_per_batch, or extract fewer layers at a time")
     let norm = try checkpoint.tensor("model.norm.weight", shape: [text.hiddenSize]).raw().floats()
     let verbalizers = VerbalizerSet(
@@ -96,11 +96,6 @@ struct Verbalize: StageCommand {
         "tokenizer": reader.artifact.manifest.facts["tokenizer"] ?? .null,
         "final_loss": .object(losses),
       ])
-  }
-
-  /// About how many bytes the hidden states take when they are decoded: a shard holds little else.
-  private func decodedBytes(_ reader: FeatureReader) -> Int {
-    reader.artifact.manifest.shards.reduce(0) { $0 + $1.bytes } * 4 / 3
   }
 
   /// Trains all layers in one pass over the features: they are independent of each other, but a

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CMalloc
 import Failures
 import Foundation
 
@@ -7,6 +8,9 @@ enum Program {
   static func run<Command: ParsableCommand>(
     _ type: Command.Type, name: String, arguments: [String]?
   ) -> Never {
+    // Swift's arrays from a megabyte on get pages of their own, which go back to the system whole: by
+    // default glibc raises that bound as it goes, and the heap keeps what lies between the holes.
+    _ = mallopt(M_MMAP_THRESHOLD, 1 << 20)
     do {
       var command = try Command.parseAsRoot(arguments)
       do {

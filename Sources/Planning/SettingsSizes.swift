@@ -9,3 +9,14 @@ extension VerbalizeSettings {
       backbone: backbone)
   }
 }
+
+extension TargetSettings {
+  /// Numbers of 16 bits that the targets hold of one layer at a position.
+  public func numbers(student: Int, teacher: Int) -> Int {
+    switch form {
+    case .exact: student
+    case .topk: 3 * topK
+    case .vectors: student + teacher
+    }
+  }
+}
