@@ -44,7 +44,8 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
   (
     "StageKit",
     [
-      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Distillation", "Training",
+      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Distillation",
+      "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
       .product(name: "Yams", package: "Yams"),

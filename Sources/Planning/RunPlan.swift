@@ -110,7 +110,7 @@ public struct RunPlan {
     let samples = Int(Double(survey.bytes) * survey.scale)
     var list = [
       StageCost(
-        name: "prepare", reads: 0, writes: samples, memory: 0,
+        name: "prepare", reads: 0, writes: samples, memory: survey.peakBytes,
         seconds: rates.map { _ in survey.seconds * survey.scale })
     ]
     list.append(

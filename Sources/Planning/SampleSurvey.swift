@@ -12,6 +12,8 @@ public struct SampleSurvey: Sendable {
   /// Bytes of the surveyed samples' shards and seconds that preparing them took.
   public let bytes: Int
   public let seconds: Double
+  /// Bytes of memory that preparing them took.
+  public let peakBytes: Int
   /// Entries of the data set that were rejected, as a share of those surveyed.
   public let rejectShare: Double
   /// Whether every sample of the data set was surveyed.
@@ -39,6 +41,7 @@ public struct SampleSurvey: Sendable {
     let share = Double(sizes.count) / Double(max(1, manifest.facts["samples"]?.asInt ?? 1))
     bytes = Int(share * Double(manifest.shards.reduce(0) { $0 + $1.bytes }))
     seconds = share * manifest.wallSeconds
+    peakBytes = manifest.peakBytes
   }
 
   /// How many samples each surveyed one stands for.

@@ -17,7 +17,7 @@ struct PlanTable {
         [
           stage.name, stage.reads > 0 ? MemoryPlan.text(stage.reads) : "data set",
           MemoryPlan.text(stage.writes),
-          stage.memory > 0 ? MemoryPlan.text(stage.memory) : "little",
+          MemoryPlan.text(stage.memory),
           stage.seconds.map { Progress.duration($0) } ?? "-",
         ]
       }
