@@ -42,6 +42,7 @@ $(call ablation_goals,ablated):
 
 # What Make would still run is not run yet, or was made with other settings than today's.
 $(call ablation_goals,ablation-table): ablation-table-%: | $(BUILT)
+	@mkdir -p $(call ablations,$*)
 	@$(MAKE) --no-print-directory --dry-run CELLS= ablated-$* > $(call ablations,$*)/pending
 	@sed -n 's/.* --output \([^ ]*\)$$/\1/p' $(call ablations,$*)/pending | \
 	  awk -F '\t' 'NR == FNR { pending[$$1]; next } !($$3 in pending)' \

@@ -16,13 +16,15 @@ public struct AblationTable: Sendable {
     public var cell: AblationList.Cell
     /// Accuracy by seed, 0 to 1; empty when the cell was not run.
     public var accuracy: [(seed: String, value: Double)] = []
-    /// The cell less the method (the cell without settings of its own), over the seeds of both; nil
-    /// for the method itself and where nothing is paired.
+    /// Whether this is the method that the others are compared with: the cell without settings of
+    /// its own, else the comparison's last.
+    public var isMethod = false
+    /// The cell less the method, over the seeds of both; nil for the method itself and where nothing
+    /// is paired.
     public var difference: Estimate?
 
     /// Whether the difference is more than chance over seeds.
     public var isClear: Bool { difference.map { $0.values.count > 1 && $0.isCertain } ?? false }
-    public var isMethod: Bool { cell.settings.isEmpty }
     public var overSeeds: Estimate? {
       Estimate(accuracy.map(\.value), sampling: 0)
     }
@@ -73,10 +75,12 @@ public struct AblationTable: Sendable {
             ($0.seed, Scores($0.predictions).overall.accuracy)
           })
       }
-      if let method = rows.first(where: \.isMethod) {
-        for number in rows.indices where !rows[number].isMethod {
-          rows[number].difference = Self.difference(rows[number], method)
-        }
+      let method =
+        rows.firstIndex { $0.cell.settings.isEmpty } ?? rows.indices.last
+      for number in rows.indices {
+        rows[number].isMethod = number == method
+        guard let method, number != method else { continue }
+        rows[number].difference = Self.difference(rows[number], rows[method])
       }
       comparisons.append(
         Comparison(list: comparison, rows: rows, order: Self.order(rows)))

@@ -65,6 +65,7 @@ extension AblationTable.Comparison {
 
   /// Whether the order agrees with the paper's.
   var sentence: String {
+    if list.benchmarks.isEmpty { return "The paper has no figures of this." }
     guard let correlation = order.correlation else { return "No pair of cells to compare yet." }
     var text =
       "\(order.agreeing) of \(order.pairs) pairs stand in the paper's order "

@@ -72,6 +72,7 @@ extension Ablations.Comparison {
 
   /// Whether the order agrees with the paper's.
   var sentence: String {
+    if benchmarks.isEmpty { return "The paper has no figures of this." }
     guard order.pairs > 0 else { return "No pair of cells to hold against the paper yet." }
     let start = "\(order.agreeing) of \(order.pairs) pairs of cells stand in the paper’s order"
     return order.clear == 0

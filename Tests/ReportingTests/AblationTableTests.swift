@@ -90,6 +90,16 @@ struct AblationTableTests {
     #expect(table.comparisons[1].rows[1].isClear == false)
   }
 
+  @Test("A list without the paper's figures compares with each comparison's last cell")
+  func ownList() throws {
+    let list = try AblationList(
+      "[own] mine |\na | one | | align.steps=1\nb | two | | align.steps=2", place: "list")
+    let table = try AblationTable(list, [("a", "0", predictions(30)), ("b", "0", predictions(50))])
+    #expect(table.comparisons[0].rows.map(\.isMethod) == [false, true])
+    #expect(abs((table.comparisons[0].rows[0].difference?.mean ?? 0) + 0.2) < 1e-12)
+    #expect(table.text.contains("The paper has no figures of this."))
+  }
+
   @Test("Text, Markdown and JSON name every cell, run or not")
   func showing() throws {
     let table = try AblationTable(
