@@ -27,6 +27,8 @@ import Testing
     #expect(Progress.duration(3.14) == "3.1 s")
     #expect(Progress.duration(59.4) == "59 s")
     #expect(Progress.duration(125) == "2 min 05 s")
+    #expect(Progress.duration(359_000) == "99 h 43 min")
+    #expect(Progress.duration(500_000) == "6 days")
     #expect(Progress.duration(12_000) == "3 h 20 min")
     #expect(Progress.rate(0.1234) == "0.12")
     #expect(Progress.rate(12.345) == "12.3")

@@ -93,13 +93,14 @@ public final class Progress: Sendable {
     }
   }
 
-  /// 0.4 s, 45 s, 2 min 05 s, 3 h 20 min.
+  /// 0.4 s, 45 s, 2 min 05 s, 3 h 20 min, 12 days.
   public static func duration(_ seconds: Double) -> String {
     func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
     if seconds < 9.95 { return "\((max(0, seconds) * 10).rounded() / 10) s" }
     let whole = Int(min(seconds, 1e12).rounded())
     if whole < 60 { return "\(whole) s" }
     if whole < 3600 { return "\(whole / 60) min \(two(whole % 60)) s" }
-    return "\(whole / 3600) h \(two(whole / 60 % 60)) min"
+    if whole < 100 * 3600 { return "\(whole / 3600) h \(two(whole / 60 % 60)) min" }
+    return "\((whole + 43_200) / 86_400) days"
   }
 }
