@@ -19,6 +19,7 @@ import Testing
         #!/bin/sh
         for word; do [ "$last" = --output ] && out=$word; last=$word; done
         echo "${0##*vlsi-} ${out#runs/*/}" >> calls
+        [ -n "$out" ] || exit 0
         mkdir -p $out
         case $0 in *synthesize) echo > $out/synthesis.json ;; *) echo > $out/manifest.json ;; esac
         case $0 in *report) echo "| a table |" ;; *compare) cat "$4" ;; esac
@@ -29,7 +30,7 @@ import Testing
       try manager.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file)
       for name in [
         "synthesize", "prepare", "extract", "verbalize", "target", "align", "finetune", "evaluate",
-        "report", "compare",
+        "report", "compare", "plan",
       ] {
         try manager.createSymbolicLink(
           atPath: "\(path)/programs/vlsi-\(name)", withDestinationPath: "stub")
@@ -232,6 +233,17 @@ import Testing
     #expect(try shop.make("prepare-2b").calls == ["prepare samples"])
     let other = try shop.make("extract-2b", "TEACHER=other").calls
     #expect(other == ["extract features/student", "extract features/teacher"])
+  }
+
+  @Test("check and plan survey the data once, and no stage takes the survey for its samples")
+  func beforeARun() throws {
+    let shop = try Workshop()
+    #expect(
+      try shop.make("check-tiny").calls == ["plan ", "prepare .survey", "synthesize data"])
+    #expect(try shop.make("plan-tiny").calls == ["plan "])
+    #expect(try shop.make("prepare-tiny").calls == ["prepare samples"])
+    try shop.edit("pipeline/tiny.yaml", "context: 256", "context: 200")
+    #expect(try shop.make("plan-tiny").calls == ["plan ", "prepare .survey"])
   }
 
   @Test("A target that does not exist names those that do")
