@@ -8,7 +8,7 @@ import Training
 /// The memory that each stage takes at its peak, in bytes, mapped files not counted.
 public enum StageMemory {
   /// A program with its tokenizer.
-  private static let standing = 45 << 20
+  private static let standing = 38 << 20
   /// Of the blocks that stand by for reuse, those that a stage at its peak cannot use: the sizes of
   /// earlier passes. All but a quarter, as passes of varying length were seen to leave them.
   private static let idle = BufferPool.limit / 4 * 3
@@ -48,9 +48,9 @@ public enum StageMemory {
     _ form: VerbalizerForm, numbers: Int, layers: Int, positions: Int
   ) -> Int {
     let width = form.backbone.width
+    // A verbalizer's forward pass alone keeps a third of what one with its gradient does.
     let perPosition =
-      layers * (2 * width + 4 * numbers)
-      + 4 * (2 * width + form.numbersPerPosition + 2 * numbers)
+      layers * (2 * width + 4 * numbers) + 4 * (form.numbersPerPosition / 3 + 2 * numbers)
     return standing + min(positions, positionsPerPass) * perPosition
   }
 
