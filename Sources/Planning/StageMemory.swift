@@ -8,7 +8,7 @@ import Training
 /// The memory that each stage takes at its peak, in bytes, mapped files not counted.
 public enum StageMemory {
   /// A program with its tokenizer.
-  private static let standing = 38 << 20
+  private static let standing = 28 << 20
   /// Of the blocks that stand by for reuse, those that a stage at its peak cannot use: the sizes of
   /// earlier passes. All but a quarter, as passes of varying length were seen to leave them.
   private static let idle = BufferPool.limit / 4 * 3
