@@ -45,7 +45,7 @@ $(call ablation_goals,ablation-table): ablation-table-%: | $(BUILT)
 	@mkdir -p $(call ablations,$*)
 	@$(MAKE) --no-print-directory --dry-run CELLS= ablated-$* > $(call ablations,$*)/pending
 	@sed -n 's/.* --output \([^ ]*\)$$/\1/p' $(call ablations,$*)/pending | \
-	  awk -F '\t' 'NR == FNR { pending[$$1]; next } !($$3 in pending)' \
+	  awk -F '\t' 'FILENAME == "-" { pending[$$1]; next } !($$3 in pending)' \
 	    - $(call ablations,$*)/evaluations.tsv > $(call ablations,$*)/finished.tsv
 	@$(BIN)/vlsi-compare --list $(ABLATIONS) --evaluations $(call ablations,$*)/finished.tsv \
 	  --output $(call ablations,$*)/table-$(SPLIT)

@@ -293,6 +293,15 @@ import Testing
     #expect(again.count == 16 && again.first == "align ablations/seed-1/adapter/kl-l2")
   }
 
+  @Test("With nothing left to make, the table holds every cell")
+  func wholeTable() throws {
+    let shop = try Workshop()
+    #expect(try shop.make("ablate-tiny", "SEEDS=0").outcome.code == 0)
+    let table = try shop.make("ablation-table-tiny", "SEEDS=0").outcome.output
+    #expect(table.split(separator: "\n").count == 31)
+    #expect(table.contains("bottom-1\t0\t"))
+  }
+
   @Test("ablate refuses cells that the list does not have, and a list that is none")
   func ablatingNothing() throws {
     let shop = try Workshop()
