@@ -200,3 +200,20 @@ extension Digest {
     bytes.withUnsafeBytes { update($0) }
   }
 }
+
+extension Tokenizer {
+  /// Throws 65 naming both unless the teacher has this tokenizer too.
+  /// - Parameters:
+  ///   - teacher: the teacher's folder
+  ///   - student: the folder of this tokenizer
+  public func requireTeachers(
+    _ other: Tokenizer, of teacher: String, at student: String
+  ) throws {
+    guard other.fingerprint == fingerprint else {
+      throw Failure(
+        .badData, "teacher and student have different tokenizers", at: student,
+        expected: "\(other.fingerprint), that of \(teacher)", found: fingerprint,
+        advice: "The method needs one tokenizer for both")
+    }
+  }
+}

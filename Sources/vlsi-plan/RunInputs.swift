@@ -14,14 +14,7 @@ struct RunInputs {
   init(teacher: String, student: String, samples: String) throws {
     self.teacher = try Backbone(teacher)
     self.student = try Backbone(student)
-    for backbone in [self.teacher, self.student] { try backbone.checkpoint.checkComplete() }
-    guard self.teacher.tokenizer.fingerprint == self.student.tokenizer.fingerprint else {
-      throw Failure(
-        .badData, "teacher and student have different tokenizers", at: student,
-        expected: "\(self.teacher.tokenizer.fingerprint), that of \(teacher)",
-        found: self.student.tokenizer.fingerprint,
-        advice: "The method needs one tokenizer for both.")
-    }
+    try self.student.tokenizer.requireTeachers(self.teacher.tokenizer, of: teacher, at: student)
     teacherSamples = try ExampleReader(
       samples: samples, config: self.teacher.config, processor: self.teacher.processor)
     studentSamples = try ExampleReader(

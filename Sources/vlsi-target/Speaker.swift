@@ -43,17 +43,10 @@ struct Speaker {
     try artifact.requireInput("model.weights", teacherCheckpoint.fingerprint, from: teacher)
     try trained.requireInput("model.weights", teacherCheckpoint.fingerprint, from: teacher)
 
-    let tokenizers = (
-      teacher: try Tokenizer(directory: teacher).fingerprint,
-      student: try Tokenizer(directory: student).fingerprint
-    )
-    guard tokenizers.teacher == tokenizers.student else {
-      throw Failure(
-        .badData, "teacher and student have different tokenizers", at: student,
-        expected: "\(tokenizers.teacher), that of \(teacher)", found: tokenizers.student,
-        advice: "The method needs one tokenizer for both")
-    }
-    try artifact.requireInput("model.tokenizer", tokenizers.teacher, from: teacher)
+    let own = try Tokenizer(directory: student)
+    let tokenizer = own.fingerprint
+    try own.requireTeachers(Tokenizer(directory: teacher), of: teacher, at: student)
+    try artifact.requireInput("model.tokenizer", tokenizer, from: teacher)
 
     self.verbalizers = try VerbalizerSet(trained)
     for layer in self.features.layers where self.verbalizers[layer] == nil {
@@ -78,7 +71,7 @@ struct Speaker {
     var inputs = [
       "teacher.weights": teacherCheckpoint.fingerprint,
       "student.weights": studentCheckpoint.fingerprint,
-      "teacher.tokenizer": tokenizers.teacher, "student.tokenizer": tokenizers.student,
+      "teacher.tokenizer": tokenizer, "student.tokenizer": tokenizer,
       "features": artifact.fingerprint, "verbalizers": trained.fingerprint,
     ]
     inputs["samples"] = artifact.manifest.inputs["samples"]
@@ -89,7 +82,7 @@ struct Speaker {
       "teacher_width": .int(teacherHead.width), "temperature": .number(settings.temperature),
       "teacher_vocabulary": .int(heads.0.vocabulary),
       "student_vocabulary": .int(heads.1.vocabulary), "shared_vocabulary": .int(shared),
-      "tokenizer": .string(tokenizers.student),
+      "tokenizer": .string(tokenizer),
     ]
   }
 

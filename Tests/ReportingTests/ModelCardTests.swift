@@ -12,7 +12,7 @@ import Testing
     ("models/Qwen2-VL-2B-Instruct", "Qwen2-VL-2B-Instruct", "Qwen/Qwen2-VL-2B-Instruct"),
     ("/m/Qwen/Other", "Other", "Qwen/Other"), ("data/student", "student", "student"),
     (
-      "/root/.cache/huggingface/hub/models--Qwen--Qwen2-VL-7B/snapshots/51c4", "51c4",
+      "/home/me/.cache/huggingface/hub/models--Qwen--Qwen2-VL-7B/snapshots/51c4", "51c4",
       "Qwen/Qwen2-VL-7B"
     ),
   ])
