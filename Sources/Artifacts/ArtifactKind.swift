@@ -16,6 +16,7 @@ public enum ArtifactKind: String, Sendable, CaseIterable, Codable {
       case (.targets, "vector"): ["supervised position", "width of the teacher"]
       case (.targets, "indices"), (.targets, "probabilities"):
         ["supervised position", "rank from the most probable"]
+      case (.evaluation, "answer"): ["generated token"]
       case (.features, _), (.targets, _): ["supervised position"]
       default: []
       }

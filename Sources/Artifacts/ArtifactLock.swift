@@ -3,12 +3,14 @@ import Glibc
 
 /// One writer at a time: an advisory lock on `.lock`, which ends with the process however it ends.
 final class ArtifactLock: Sendable {
+  static let fileName = ".lock"
+
   private let descriptor: Int32
   private let path: String
 
   /// Throws 73 when another program holds it or the folder cannot be written.
   init(directory: String) throws {
-    let path = Files.join(directory, ".lock")
+    let path = Files.join(directory, ArtifactLock.fileName)
     var taken: Int32?
     while taken == nil {
       let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)

@@ -15,12 +15,19 @@ public final class ArtifactReader: Sendable {
 
   private let locations: [Int: Location]
   private let open = Mutex(OpenShards())
+  /// Nil where damage is to be looked at, not refused.
+  private let checked: CheckedFiles?
 
-  /// - Parameter kind: refuse another one.
+  /// A shard is compared with its checksum before its first record is read, a file before it is
+  /// opened.
+  /// - Parameters:
+  ///   - kind: refuse another one.
+  ///   - checking: false reads what can be read of a damaged artifact.
   /// Throws 66 when there is no such folder, 65 when it is unfinished, of another kind, or its
   /// shards are missing, cut off or unreadable.
-  public init(directory: String, kind: ArtifactKind? = nil) throws {
+  public init(directory: String, kind: ArtifactKind? = nil, checking: Bool = true) throws {
     self.directory = directory
+    checked = checking ? CheckedFiles(directory: directory) : nil
     manifest = try ArtifactReader.manifest(in: directory)
     if let kind, manifest.kind != kind {
       throw Failure(
@@ -72,14 +79,12 @@ public final class ArtifactReader: Sendable {
   private static func checkSize(_ path: String, _ bytes: Int) throws {
     guard let size = Files.size(path) else {
       throw Failure(
-        .badData, "a file of the artifact is missing", at: path,
-        advice: "Run the stage that writes it again")
+        .badData, "a file of the artifact is missing", at: path, advice: CheckedFiles.advice)
     }
     guard size == bytes else {
       throw Failure(
         .badData, "a file of the artifact has another size than when it was written", at: path,
-        expected: "\(bytes) bytes", found: "\(size)",
-        advice: "Delete it and run its stage again")
+        expected: "\(bytes) bytes", found: "\(size)", advice: CheckedFiles.advice)
     }
   }
 
@@ -109,7 +114,9 @@ public final class ArtifactReader: Sendable {
       throw Failure(
         .badData, "no record of sample \(index)", at: directory, expected: range)
     }
-    let path = Files.join(directory, manifest.shards[location.shard].file)
+    let shard = manifest.shards[location.shard]
+    let path = Files.join(directory, shard.file)
+    try checkOnce(shard.asFile)
     let packed = try open.withLock { try $0.shard(location.shard, path).value(of: index) }
     return try Record(index: index, encoded: packed, place: place(of: index))
   }
@@ -122,21 +129,37 @@ public final class ArtifactReader: Sendable {
         .badData, "the artifact has no \(name)", at: directory,
         found: manifest.files.map(\.file).joined(separator: ", "))
     }
-    let path = Files.join(directory, name)
-    try ArtifactReader.checkSize(path, file.bytes)
-    return path
+    if let checked {
+      try checked.check(file)
+    } else {
+      try ArtifactReader.checkSize(Files.join(directory, name), file.bytes)
+    }
+    return Files.join(directory, name)
+  }
+
+  /// Files that this reader found sound.
+  private let sound = Mutex(Set<String>())
+
+  /// Compares a shard with its checksum, for a reader once.
+  private func checkOnce(_ file: Manifest.File) throws {
+    guard let checked else { return }
+    try sound.withLock { sound in
+      if sound.contains(file.file) { return }
+      try checked.check(file)
+      sound.insert(file.file)
+    }
+  }
+
+  /// Throws 65 for the first file of a finished artifact, shards apart, that is not as its manifest
+  /// says: for programs that read the files themselves, as a checkpoint's.
+  public static func checkFiles(_ manifest: Manifest, in directory: String) throws {
+    let checked = CheckedFiles(directory: directory)
+    for file in manifest.files + manifest.logs { try checked.check(file) }
   }
 
   /// The bytes of a file that is not a shard, checked against its checksum. Throws 65.
   public func file(_ name: String) throws -> [UInt8] {
-    let bytes = try Files.read(path(name))
-    guard Fingerprint.bytes(bytes) == manifest.files.first(where: { $0.file == name })?.checksum
-    else {
-      throw Failure(
-        .badData, "the file is damaged: its checksum is another", at: Files.join(directory, name),
-        advice: "Delete it and run its stage again")
-    }
-    return bytes
+    try Files.read(path(name))
   }
 
   /// Throws 65 unless this artifact was made from exactly the input given, naming both.

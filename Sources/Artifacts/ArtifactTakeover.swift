@@ -1,14 +1,77 @@
 import Failures
 
+/// What decides an artifact's content: a run with an equal recipe would make the same.
+struct Recipe {
+  let kind: ArtifactKind
+  let settings: JSON
+  let inputs: [String: String]
+  /// Nil where nothing random goes in.
+  let seed: UInt64?
+  let samplesPerShard: Int
+
+  /// A digest of all of it.
+  var identity: String {
+    var parts = ["kind": kind.rawValue, "settings": settings.text()]
+    parts["seed"] = seed.map { String($0) }
+    parts["samples per shard"] = String(samplesPerShard)
+    for (name, digest) in inputs { parts["input \(name)"] = digest }
+    return Fingerprint.combine(parts)
+  }
+
+  var json: JSON {
+    [
+      "settings": settings, "input": .object(inputs.mapValues { .string($0) }),
+      "seed": seed.map { .string(String($0)) } ?? .null,
+      "samples_per_shard": .int(samplesPerShard),
+    ]
+  }
+
+  /// In words, what this recipe has otherwise than another's `json`; nil where nothing is found.
+  func differences(from other: JSON) -> String? {
+    var found: [String] = []
+    Recipe.compare(other, json, "", &found)
+    if found.isEmpty { return nil }
+    return found.prefix(3).joined(separator: ", ")
+      + (found.count > 3 ? " and \(found.count - 3) more" : "")
+  }
+
+  private static func compare(_ old: JSON, _ new: JSON, _ name: String, _ found: inout [String]) {
+    if old == new { return }
+    guard let before = old.asObject, let after = new.asObject else {
+      if name.hasPrefix("input.") { return found.append("another \(name.dropFirst(6))") }
+      let setting = name.hasPrefix("settings.") ? String(name.dropFirst(9)) : name
+      return found.append("\(setting) \(old.text().prefix(40)), now \(new.text().prefix(40))")
+    }
+    for key in Set(before.keys).union(after.keys).sorted() {
+      compare(
+        before[key] ?? .null, after[key] ?? .null, name.isEmpty ? key : "\(name).\(key)", &found)
+    }
+  }
+}
+
+extension Manifest {
+  var recipe: Recipe {
+    Recipe(
+      kind: kind, settings: settings, inputs: inputs, seed: seed, samplesPerShard: samplesPerShard)
+  }
+
+  var identity: String { recipe.identity }
+}
+
 /// What a writer finds in its folder, and what it does with it.
 extension ArtifactWriter {
   static let scratchName = "unfinished"
 
-  struct Found {
-    var complete = false
-    var continued = false
-    var journal: Journal?
-    var startedOver: String?
+  enum Found {
+    /// This very artifact, finished.
+    case complete
+    /// This very artifact, finished, with damaged or missing shards.
+    case damaged(Manifest, sound: [Manifest.Shard])
+    /// An unfinished one of the same recipe.
+    case unfinished(Journal)
+    /// Nothing to go on with. The identity of what lies there, and why it is given up; both nil
+    /// where nothing does.
+    case other(identity: String?, reason: String?)
   }
 
   /// Throws 73 for a folder that holds something other than an artifact of this kind.
@@ -24,6 +87,7 @@ extension ArtifactWriter {
     }
     if Files.exists(Files.join(directory, Manifest.fileName))
       || Files.exists(Files.join(directory, Journal.fileName))
+      || !Superseded(directory: directory).names.isEmpty
     {
       return
     }
@@ -38,95 +102,85 @@ extension ArtifactWriter {
     }
   }
 
-  /// Decides between done, continuing and starting over, and clears what must go.
-  static func takeOver(
-    _ directory: String, kind: ArtifactKind, identity: String, redo: String?
-  ) throws -> Found {
-    let old = try? ArtifactReader.manifest(in: directory)
-    let hasManifest = Files.exists(Files.join(directory, Manifest.fileName))
-    let journal = Journal.read(in: directory)
-    var found = Found()
-
-    if let old, redo == nil, old.identity == identity, isWhole(old, in: directory) {
-      // A run that ended between writing the manifest and removing the journal was complete.
-      try Files.remove(Files.join(directory, Journal.fileName))
-      try Files.removeTree(Files.join(directory, scratchName))
-      found.complete = true
-      found.journal = Journal(identity: identity)
-      return found
+  /// Looks at what is there, and changes nothing but to take back what was moved aside.
+  static func examine(_ directory: String, _ recipe: Recipe, redo: String?) throws -> Found {
+    let identity = recipe.identity
+    let superseded = Superseded(directory: directory)
+    try superseded.settle()
+    var found = examine(directory, recipe, identity, redo: redo)
+    if redo == nil, case .other(let present, _) = found,
+      try superseded.takeBack(identity, present: present)
+    {
+      found = examine(directory, recipe, identity, redo: nil)
     }
-    if !hasManifest, redo == nil, let journal, journal.identity == identity {
-      found.continued = true
-      found.journal = try keepSound(journal, in: directory)
-      return found
-    }
-    if hasManifest || journal != nil {
-      found.startedOver =
-        redo
-        ?? (old?.identity == identity || journal?.identity == identity
-          ? "what was there is damaged" : "what was there had other settings or inputs")
-    }
-    // The journal first: should we be stopped here, the folder is still known as ours. Then the
-    // manifest, so that it never speaks of shards that are gone.
-    let fresh = Journal(identity: identity)
-    try fresh.write(in: directory)
-    try Files.remove(Files.join(directory, Manifest.fileName))
-    Files.synchronize(directory)
-    for file in old?.files ?? [] { try Files.remove(Files.join(directory, file.file)) }
-    try removeShards(in: directory, except: [])
-    try Files.removeTree(Files.join(directory, scratchName))
-    found.journal = fresh
     return found
+  }
+
+  private static func examine(
+    _ directory: String, _ recipe: Recipe, _ identity: String, redo: String?
+  ) -> Found {
+    let hasManifest = Files.exists(Files.join(directory, Manifest.fileName))
+    let old = try? ArtifactReader.manifest(in: directory)
+    let journal = Journal.read(in: directory)
+    if let redo { return .other(identity: old?.identity ?? journal?.identity, reason: redo) }
+    if let old, old.identity == identity {
+      let checked = CheckedFiles(directory: directory)
+      func isSound(_ file: Manifest.File) -> Bool { (try? checked.check(file)) != nil }
+      guard old.files.allSatisfy(isSound) else {
+        return .other(identity: identity, reason: "what was there is damaged")
+      }
+      let sound = old.shards.filter { isSound($0.asFile) }
+      if sound.count == old.shards.count { return .complete }
+      return .damaged(old, sound: sound)
+    }
+    if !hasManifest, let journal, journal.identity == identity { return .unfinished(journal) }
+    guard hasManifest || journal != nil else { return .other(identity: nil, reason: nil) }
+    let differences = (old?.recipe.json ?? journal?.recipe).flatMap(recipe.differences)
+    return .other(
+      identity: old?.identity ?? journal?.identity,
+      reason: hasManifest && old == nil
+        ? "the manifest there is damaged"
+        : "what was there had other settings or inputs"
+          + (differences.map { " (\($0))" } ?? ""))
+  }
+
+  /// Makes room for a new artifact. Returns where what was there went, nil when there was nothing.
+  static func giveWay(
+    _ directory: String, identity: String?, reason: String?, discard: Bool
+  ) throws -> String? {
+    let superseded = Superseded(directory: directory)
+    guard reason != nil else {
+      // Partial files, metrics and scratch of a run that was killed before its first word.
+      for name in try Files.list(directory) where name.hasSuffix(OutputFile.suffix) {
+        try Files.remove(Files.join(directory, name))
+      }
+      try Files.removeTree(Files.join(directory, scratchName))
+      return nil
+    }
+    let place = try superseded.moveAside(identity: identity)
+    if discard { try superseded.removeAll() }
+    return discard ? nil : place
   }
 
   private static func isShard(_ name: String) -> Bool {
     name.hasPrefix("shard-") && (name.hasSuffix(".lmdb") || name.hasSuffix(OutputFile.suffix))
   }
 
-  private static func removeShards(in directory: String, except kept: Set<String>) throws {
+  /// Keeps the shards whose bytes are as they were written.
+  static func keepSound(_ journal: Journal, in directory: String) throws -> Journal {
+    var sound = Journal(identity: journal.identity, recipe: journal.recipe)
+    let checked = CheckedFiles(directory: directory)
+    for (number, shard) in journal.shards where shard.file == shardName(number) {
+      guard (try? checked.check(shard.asFile)) != nil else { continue }
+      sound.shards[number] = shard
+      sound.tensors[number] = journal.tensors[number]
+      sound.lines[number] = journal.lines[number]
+    }
+    let kept = Set(sound.shards.values.map(\.file))
     for name in try Files.list(directory) where isShard(name) && !kept.contains(name) {
       try Files.remove(Files.join(directory, name))
     }
-  }
-
-  /// All files are there with the sizes announced. Their checksums are `vlsi-dump --verify`'s work:
-  /// reading everything to do nothing would take too long.
-  private static func isWhole(_ manifest: Manifest, in directory: String) -> Bool {
-    (manifest.shards.map { ($0.file, $0.bytes) } + manifest.files.map { ($0.file, $0.bytes) })
-      .allSatisfy { Files.size(Files.join(directory, $0.0)) == $0.1 }
-  }
-
-  /// Keeps the shards whose bytes are as they were written.
-  private static func keepSound(_ journal: Journal, in directory: String) throws -> Journal {
-    var sound = Journal(identity: journal.identity)
-    for (number, shard) in journal.shards where shard.file == shardName(number) {
-      let path = Files.join(directory, shard.file)
-      guard Files.size(path) == shard.bytes, try Fingerprint.file(path) == shard.checksum else {
-        continue
-      }
-      sound.shards[number] = shard
-      sound.tensors[number] = journal.tensors[number]
-    }
-    try removeShards(in: directory, except: Set(sound.shards.values.map(\.file)))
     try sound.write(in: directory)
     return sound
-  }
-}
-
-extension Manifest {
-  /// The digest of all that the content depends on, equal for a run that would make the same.
-  static func identity(
-    kind: ArtifactKind, settings: JSON, inputs: [String: String], seed: UInt64,
-    samplesPerShard: Int
-  ) -> String {
-    var parts = ["kind": kind.rawValue, "settings": settings.text(), "seed": String(seed)]
-    parts["samples per shard"] = String(samplesPerShard)
-    for (name, digest) in inputs { parts["input \(name)"] = digest }
-    return Fingerprint.combine(parts)
-  }
-
-  var identity: String {
-    Manifest.identity(
-      kind: kind, settings: settings, inputs: inputs, seed: seed, samplesPerShard: samplesPerShard)
   }
 }

@@ -8,8 +8,10 @@ import Synchronization
 /// - Samples `k · samplesPerShard ..< (k + 1) · samplesPerShard` form shard `k`, whoever writes it
 ///   and whenever, so an interrupted run continues with the shards that are missing and ends with
 ///   the same bytes.
-/// - An earlier artifact made from other settings or inputs is given up at the start: its manifest
-///   goes first, so that the folder never claims what it no longer holds.
+/// - A finished artifact of which shards are damaged or missing gets those again; its manifest and
+///   all else stay as they are.
+/// - An earlier artifact made from other settings or inputs is moved aside (`Superseded`) and goes
+///   when the new one is finished.
 /// - A folder that holds anything but an artifact of this kind is refused.
 ///
 /// Safe to use from several threads; different shards may be written at the same time.
@@ -21,14 +23,17 @@ public final class ArtifactWriter: Sendable {
   public let isComplete: Bool
   /// An interrupted run of the same settings and inputs is being continued.
   public let isContinuing: Bool
+  /// The finished artifact of which some shards are made again; nil otherwise.
+  public let repaired: Manifest?
   /// Why earlier content was given up, for the log; nil when there was none.
   public let startedOver: String?
+  /// Where earlier content was moved until this artifact is finished; nil when there was none.
+  public let movedAside: String?
 
   /// Digest of kind, settings, inputs and seed: what a continued run must share.
   public let identity: String
-  private let settings: JSON
-  private let inputs: [String: String]
-  private let seed: UInt64
+  private let recipe: Recipe
+  private let execution: JSON
   private let threads: Int
   private let program: String
   private let version: String
@@ -36,6 +41,7 @@ public final class ArtifactWriter: Sendable {
   private let start = ContinuousClock.now
   private let lock: Mutex<ArtifactLock?>
   private let state: Mutex<State>
+  private let checked: CheckedFiles
 
   private struct State {
     var journal: Journal
@@ -45,39 +51,83 @@ public final class ArtifactWriter: Sendable {
   /// - Parameters:
   ///   - directory: created if it does not exist.
   ///   - settings: all that the content depends on besides inputs and seed, `--limit` included.
+  ///   - execution: settings that do not decide the content; recorded, and part of no identity.
   ///   - inputs: fingerprints of what goes in, by name.
+  ///   - seed: of everything random in it; nil where nothing is.
   ///   - redo: why to make it again though it is there.
+  ///   - discard: remove what was there at once instead of moving it aside.
   ///   - level: zstd's level. Floats and noisy pixels, which fill the shards, pack no better at 3.
-  /// Throws 73 when the folder cannot be written, is being written, or holds something else.
+  ///   - before: checks that there is something to do for: called once that is known, before
+  ///     anything in the folder is touched.
+  /// Throws 73 when the folder cannot be written, is being written, or holds something else, and
+  /// what `before` throws.
   public init(
-    directory: String, kind: ArtifactKind, settings: JSON, inputs: [String: String] = [:],
-    seed: UInt64 = 0, threads: Int = 1, samplesPerShard: Int = 128, program: String? = nil,
-    version: String = "0.1.0", redo: String? = nil, level: Int32 = 1
+    directory: String, kind: ArtifactKind, settings: JSON, execution: JSON = [:],
+    inputs: [String: String] = [:], seed: UInt64? = nil, threads: Int = 1,
+    samplesPerShard: Int = 128, program: String? = nil, version: String = "0.1.0",
+    redo: String? = nil, discard: Bool = false, level: Int32 = 1, before: () throws -> Void = {}
   ) throws {
     precondition(samplesPerShard > 0)
     self.directory = directory
     self.kind = kind
     self.samplesPerShard = samplesPerShard
-    self.settings = settings
-    self.inputs = inputs
-    self.seed = seed
+    recipe = Recipe(
+      kind: kind, settings: settings, inputs: inputs, seed: seed, samplesPerShard: samplesPerShard)
+    self.execution = execution
     self.threads = threads
     self.program = program ?? CommandLine.arguments.first.map(Files.name(of:)) ?? "vlsi"
     self.version = version
     self.level = level
+    identity = recipe.identity
 
+    let isNew = !Files.isDirectory(directory)
     try Files.makeDirectory(directory)
     try ArtifactWriter.refuseForeign(directory, kind: kind)
     let lock = try ArtifactLock(directory: directory)
-    identity = Manifest.identity(
-      kind: kind, settings: settings, inputs: inputs, seed: seed, samplesPerShard: samplesPerShard)
+    let found = try ArtifactWriter.examine(
+      directory, recipe, redo: redo ?? (discard ? "it is made again as asked" : nil))
+    if case .complete = found {
+      // A run that ended between writing the manifest and removing the journal was complete.
+      try Files.remove(Files.join(directory, Journal.fileName))
+      try Files.removeTree(Files.join(directory, ArtifactWriter.scratchName))
+    } else {
+      do {
+        try before()
+      } catch {
+        if isNew { Files.removeUntouched(directory) }
+        throw error
+      }
+    }
 
-    let found = try ArtifactWriter.takeOver(directory, kind: kind, identity: identity, redo: redo)
-    isComplete = found.complete
-    isContinuing = found.journal.map { !$0.shards.isEmpty || found.continued } ?? false
-    startedOver = found.startedOver
-    self.lock = Mutex(found.complete ? nil : lock)
-    state = Mutex(State(journal: found.journal ?? Journal(identity: identity)))
+    var journal = Journal(identity: identity, recipe: recipe.json)
+    var repaired: Manifest?
+    var movedAside: String?
+    var startedOver: String?
+    var isContinuing = false
+    switch found {
+    case .complete: break
+    case .damaged(let manifest, let sound):
+      repaired = manifest
+      for shard in sound {
+        if let number = ArtifactWriter.shardNumber(shard.file) { journal.shards[number] = shard }
+      }
+    case .unfinished(let earlier):
+      journal = try ArtifactWriter.keepSound(earlier, in: directory)
+      isContinuing = true
+    case .other(let present, let reason):
+      movedAside = try ArtifactWriter.giveWay(
+        directory, identity: present, reason: reason, discard: discard)
+      startedOver = reason
+      try journal.write(in: directory)
+    }
+    isComplete = if case .complete = found { true } else { false }
+    self.isContinuing = isContinuing
+    self.repaired = repaired
+    self.startedOver = startedOver
+    self.movedAside = movedAside
+    self.lock = Mutex(isComplete ? nil : lock)
+    state = Mutex(State(journal: journal))
+    checked = CheckedFiles(directory: directory)
   }
 
   // MARK: Shards
@@ -96,9 +146,33 @@ public final class ArtifactWriter: Sendable {
       .sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
+  /// The shards that are done, to be read while the artifact is in the making, ascending.
+  public var shards: [ShardFile] {
+    get throws {
+      try state.withLock { $0.journal.shards }.sorted { $0.key < $1.key }
+        .map { try ShardFile(path: path($0.value.file)) }
+    }
+  }
+
   static func shardName(_ number: Int) -> String {
     let digits = String(number)
     return "shard-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".lmdb"
+  }
+
+  static func shardNumber(_ name: String) -> Int? {
+    guard name.hasPrefix("shard-"), name.hasSuffix(".lmdb"),
+      let number = Int(name.dropFirst(6).dropLast(5)), shardName(number) == name
+    else { return nil }
+    return number
+  }
+
+  /// The lines of metrics of the shards that are done, in their order.
+  /// - Parameter shards: of these alone.
+  public func lines(of shards: Set<Int>? = nil) -> [String] {
+    state.withLock { state in
+      state.journal.lines.filter { shards?.contains($0.key) ?? true }
+        .sorted { $0.key < $1.key }.map(\.value)
+    }
   }
 
   /// Writes shard `number`; `body` appends its records in ascending order of sample index. When
@@ -106,12 +180,22 @@ public final class ArtifactWriter: Sendable {
   public func writeShard(
     _ number: Int, _ body: (_ append: (Record) throws -> Void) throws -> Void
   ) throws {
+    try writeMeasuredShard(number) { append in
+      try withoutActuallyEscaping(append) { try body($0) }
+      return nil
+    }
+  }
+
+  /// The same, with a line of metrics, JSON, that `body` returns: it is kept with the shard.
+  public func writeMeasuredShard(
+    _ number: Int, _ body: (_ append: (Record) throws -> Void) throws -> String?
+  ) throws {
     let name = ArtifactWriter.shardName(number)
     let path = Files.join(directory, name)
     let file = try LMDBWriter(path)
     var indices: [Int] = []
     var described: [String: Manifest.TensorDescription] = [:]
-    try body { record in
+    let line = try body { record in
       guard self.shard(of: record.index) == number, record.index >= 0 else {
         throw Failure(
           .software, "sample \(record.index) does not belong to this shard", at: path)
@@ -129,8 +213,12 @@ public final class ArtifactWriter: Sendable {
     let shard = Manifest.Shard(
       file: name, records: indices.count, first: indices.first, last: indices.last,
       bytes: Files.size(path) ?? 0, checksum: try Fingerprint.file(path))
+    checked.note(name, checksum: shard.checksum)
     try state.withLock {
       $0.journal.shards[number] = shard
+      // A repair has its journal in the manifest, which stays.
+      if repaired != nil { return }
+      $0.journal.lines[number] = line
       $0.journal.tensors[number] = described.values.sorted { naturallyPrecedes($0.name, $1.name) }
       try $0.journal.write(in: directory)
     }
@@ -152,6 +240,7 @@ public final class ArtifactWriter: Sendable {
     let file = Manifest.File(
       file: name, bytes: Files.size(path(name)) ?? 0,
       checksum: try Fingerprint.file(path(name)))
+    checked.note(name, checksum: file.checksum)
     state.withLock { $0.files[name] = file }
   }
 
@@ -166,30 +255,61 @@ public final class ArtifactWriter: Sendable {
 
   // MARK: The end
 
-  /// Writes the manifest: the artifact is finished. Throws 73, 74.
+  /// Files beside the artifact that tell how it was made, where there are any.
+  static let logNames = ["images.jsonl", "metrics.jsonl"]
+
+  private func logs() throws -> [Manifest.File] {
+    try ArtifactWriter.logNames.compactMap { name in
+      guard let bytes = Files.size(path(name)) else { return nil }
+      let file = Manifest.File(
+        file: name, bytes: bytes, checksum: try Fingerprint.file(path(name)))
+      checked.note(name, checksum: file.checksum)
+      return file
+    }
+  }
+
+  /// Writes the manifest: the artifact is finished. What was moved aside goes. After a repair that
+  /// gave the same bytes the manifest stays as it is, times included. Throws 73, 74.
   @discardableResult
   public func finish(
     facts: [String: JSON] = [:], wallSeconds: Double? = nil, peakBytes: Int? = nil
   ) throws -> Manifest {
     let (journal, files) = state.withLock { ($0.journal, $0.files) }
+    let shards = journal.shards.sorted { $0.key < $1.key }.map(\.value)
+    var manifest: Manifest
+    if let repaired {
+      if shards == repaired.shards {
+        lock.withLock { $0 = nil }
+        return repaired
+      }
+      manifest = repaired
+      manifest.shards = shards
+      manifest.files = repaired.files.map { files[$0.file] ?? $0 }
+    } else {
+      let spent = ContinuousClock.now - start
+      manifest = Manifest(
+        kind: kind, tensors: ArtifactWriter.tensors(journal), shards: shards,
+        samplesPerShard: samplesPerShard, files: files.values.sorted { $0.file < $1.file },
+        logs: try logs(), settings: recipe.settings, execution: execution, inputs: recipe.inputs,
+        facts: facts, seed: recipe.seed, threads: threads, program: program, version: version,
+        wallSeconds: wallSeconds ?? spent / .seconds(1),
+        peakBytes: peakBytes ?? ArtifactWriter.peakBytes())
+    }
+    try writeAtomically(manifest.json.text(pretty: true), to: path(Manifest.fileName))
+    try Files.remove(path(Journal.fileName))
+    try Files.removeTree(path(ArtifactWriter.scratchName))
+    try Superseded(directory: directory).removeAll()
+    checked.keep(manifest.everyFile.map(\.file))
+    lock.withLock { $0 = nil }
+    return manifest
+  }
+
+  private static func tensors(_ journal: Journal) -> [Manifest.TensorDescription] {
     var tensors: [String: Manifest.TensorDescription] = [:]
     for (_, described) in journal.tensors.sorted(by: { $0.key < $1.key }) {
       for tensor in described where tensors[tensor.name] == nil { tensors[tensor.name] = tensor }
     }
-    let spent = ContinuousClock.now - start
-    let manifest = Manifest(
-      kind: kind, tensors: tensors.values.sorted { naturallyPrecedes($0.name, $1.name) },
-      shards: journal.shards.sorted { $0.key < $1.key }.map(\.value),
-      samplesPerShard: samplesPerShard,
-      files: files.values.sorted { $0.file < $1.file }, settings: settings, inputs: inputs,
-      facts: facts, seed: seed, threads: threads, program: program, version: version,
-      wallSeconds: wallSeconds ?? spent / .seconds(1),
-      peakBytes: peakBytes ?? ArtifactWriter.peakBytes())
-    try writeAtomically(manifest.json.text(pretty: true), to: path(Manifest.fileName))
-    try Files.remove(path(Journal.fileName))
-    try Files.removeTree(path(ArtifactWriter.scratchName))
-    lock.withLock { $0 = nil }
-    return manifest
+    return tensors.values.sorted { naturallyPrecedes($0.name, $1.name) }
   }
 
   /// For an artifact that was complete from the start: renews its time of change, so that Make

@@ -139,6 +139,23 @@ public enum Files {
     }
   }
 
+  /// Removes a folder that was just made and is still empty but for its lock.
+  static func removeUntouched(_ directory: String) {
+    guard let names = try? list(directory), names.allSatisfy({ $0 == ArtifactLock.fileName }) else {
+      return
+    }
+    try? removeTree(directory)
+  }
+
+  /// Gives a file or folder another name on the same file system. Throws 73.
+  public static func move(_ path: String, to other: String) throws {
+    guard rename(path, other) == 0 else {
+      throw Failure(
+        .cannotCreate, "cannot move to \(other): \(reason)", at: path,
+        advice: "Check the rights of both folders")
+    }
+  }
+
   /// Makes renames and removals in a folder outlive a power failure.
   static func synchronize(_ directory: String) {
     let descriptor = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -8,20 +8,28 @@ struct Journal {
 
   /// Digest of everything that the content depends on.
   var identity: String
+  /// What the identity is of, to say what another run would change.
+  var recipe: JSON
   var shards: [Int: Manifest.Shard] = [:]
   /// Tensors of the records by shard.
   var tensors: [Int: [Manifest.TensorDescription]] = [:]
+  /// The line of metrics of each shard, as JSON: it belongs to the shard, and comes back with it.
+  var lines: [Int: String] = [:]
 
-  init(identity: String) { self.identity = identity }
+  init(identity: String, recipe: JSON) {
+    self.identity = identity
+    self.recipe = recipe
+  }
 
   var json: JSON {
     [
-      "identity": .string(identity),
+      "identity": .string(identity), "recipe": recipe,
       "shards": .array(
         shards.sorted { $0.key < $1.key }.map {
           [
             "number": .int($0.key), "shard": $0.value.json,
             "tensors": .array((tensors[$0.key] ?? []).map(\.json)),
+            "line": lines[$0.key].map { .string($0) } ?? .null,
           ]
         }),
     ]
@@ -34,13 +42,14 @@ struct Journal {
     guard let bytes = try? Files.read(path), let json = try? JSON(parsing: bytes, place: path),
       let identity = json["identity"]?.asString
     else { return nil }
-    var journal = Journal(identity: identity)
+    var journal = Journal(identity: identity, recipe: json["recipe"] ?? .null)
     for entry in json["shards"]?.asArray ?? [] {
       let fields = JSONFields(entry["shard"] ?? .null, place: path)
       guard let number = entry["number"]?.asInt, let shard = try? Manifest.Shard(fields) else {
         continue
       }
       journal.shards[number] = shard
+      journal.lines[number] = entry["line"]?.asString
       journal.tensors[number] = (entry["tensors"]?.asArray ?? []).compactMap {
         try? Manifest.TensorDescription(JSONFields($0, place: path))
       }

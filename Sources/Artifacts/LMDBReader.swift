@@ -34,7 +34,7 @@ struct LMDBReader {
   private func damaged(_ what: String, page: Int? = nil) -> Failure {
     Failure(
       .badData, "the shard is damaged: \(what)", at: page.map { "\(path), page \($0)" } ?? path,
-      advice: "Delete it and run its stage again")
+      advice: CheckedFiles.advice)
   }
 
   private func word<Word: FixedWidthInteger>(

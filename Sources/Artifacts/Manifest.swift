@@ -5,7 +5,7 @@ import Kernels
 /// unfinished.
 public struct Manifest: Sendable, Equatable {
   public static let fileName = "manifest.json"
-  public static let formatVersion = 1
+  public static let formatVersion = 2
 
   /// A tensor of the records: the size of an axis is not given, it differs by record.
   public struct TensorDescription: Sendable, Equatable {
@@ -38,13 +38,19 @@ public struct Manifest: Sendable, Equatable {
   public var shards: [Shard]
   public var samplesPerShard: Int
   public var files: [File]
+  /// Files that tell how the artifact was made, times included: checked as the others are, but no
+  /// part of its content.
+  public var logs: [File]
   /// The settings that the content depends on.
   public var settings: JSON
+  /// Settings that decide how the work was done and not what came out: part of no identity.
+  public var execution: JSON
   /// Fingerprints of what went in, by name.
   public var inputs: [String: String]
   /// What readers need to know: layers, width, vocabulary, where the model lay.
   public var facts: [String: JSON]
-  public var seed: UInt64
+  /// Nil where nothing random went in.
+  public var seed: UInt64?
   public var threads: Int
   public var program: String
   public var version: String
@@ -61,6 +67,9 @@ public struct Manifest: Sendable, Equatable {
     return Fingerprint.combine(parts)
   }
 
+  /// Shards, files and logs, as what their checksums cover.
+  var everyFile: [File] { shards.map(\.asFile) + files + logs }
+
   // Sums wrap: a manifest that claims more than there can be is refused for its files, not here.
   public var records: Int { shards.reduce(0) { $0 &+ $1.records } }
   /// Bytes of the shards and files.
@@ -72,13 +81,23 @@ public struct Manifest: Sendable, Equatable {
 // MARK: JSON
 
 extension Manifest {
+  /// All members, and a `checksum` over them: of the text of the object without it.
   public var json: JSON {
+    guard case .object(var all) = members else { return members }
+    all["checksum"] = .string(Fingerprint.text(members.text()))
+    return .object(all)
+  }
+
+  private var members: JSON {
     [
       "format_version": .int(Manifest.formatVersion), "kind": .string(kind.rawValue),
       "tensors": .array(tensors.map(\.json)), "shards": .array(shards.map(\.json)),
       "samples_per_shard": .int(samplesPerShard), "files": .array(files.map(\.json)),
-      "settings": settings, "inputs": .object(inputs.mapValues { .string($0) }),
-      "facts": .object(facts), "seed": .string(String(seed)), "threads": .int(threads),
+      "logs": .array(logs.map(\.json)),
+      "settings": settings, "execution": execution,
+      "inputs": .object(inputs.mapValues { .string($0) }),
+      "facts": .object(facts), "seed": seed.map { .string(String($0)) } ?? .null,
+      "threads": .int(threads),
       "program": .string(program), "version": .string(version),
       "wall_seconds": .number((wallSeconds * 100).rounded() / 100), "peak_bytes": .int(peakBytes),
       "content": .string(content),
@@ -94,6 +113,7 @@ extension Manifest {
         .badData, "unknown format version", at: place, expected: "\(Manifest.formatVersion)",
         found: "\(format)", advice: "Read it with the program version that wrote it")
     }
+    try Manifest.checkChecksum(fields)
     let kindName = try fields.string("kind")
     guard let kind = ArtifactKind(rawValue: kindName) else {
       throw Failure(.badData, "unknown kind of artifact", at: place, found: kindName)
@@ -103,22 +123,35 @@ extension Manifest {
     shards = try fields.list("shards") { try Shard($0) }
     samplesPerShard = try fields.int("samples_per_shard")
     files = try fields.list("files") { try File($0) }
+    logs = try fields.list("logs") { try File($0) }
     settings = json["settings"] ?? .null
+    execution = json["execution"] ?? .null
     inputs = try fields.strings("inputs")
     facts = json["facts"]?.asObject ?? [:]
-    seed = UInt64(try fields.string("seed")) ?? 0
+    seed = json["seed"]?.asString.flatMap { UInt64($0) }
     threads = try fields.int("threads")
     program = try fields.string("program")
     version = try fields.string("version")
     wallSeconds = json["wall_seconds"]?.asDouble ?? 0
     peakBytes = json["peak_bytes"]?.asInt ?? 0
     let recorded = try fields.string("content")
-    guard recorded == content else {
-      throw Failure(
-        .badData, "the manifest was changed after it was written", at: place,
-        expected: "content \(recorded)", found: content,
-        advice: "Delete the folder and run its stage again")
-    }
+    guard recorded == content else { throw Manifest.changed(place, recorded, content) }
+  }
+
+  /// Whatever member was changed, readers find it here.
+  private static func checkChecksum(_ fields: JSONFields) throws {
+    let recorded = try fields.string("checksum")
+    guard case .object(var members) = fields.json else { return }
+    members["checksum"] = nil
+    let found = Fingerprint.text(JSON.object(members).text())
+    guard recorded == found else { throw changed(fields.place, recorded, found) }
+  }
+
+  private static func changed(_ place: String, _ recorded: String, _ found: String) -> Failure {
+    Failure(
+      .badData, "the manifest was changed after it was written", at: place,
+      expected: "checksum \(recorded.prefix(40))", found: found,
+      advice: "Put it back as it was, or run the stage that writes it again")
   }
 }
 

@@ -41,7 +41,7 @@ final class MappedShard {
     guard code != 0 else { return }
     throw Failure(
       .badData, "liblmdb cannot read the shard: \(LMDB.reason(code))", at: path,
-      advice: "Delete it and run its stage again")
+      advice: CheckedFiles.advice)
   }
 }
 

@@ -10,6 +10,8 @@ public final class OutputFile {
   private var buffer: [UInt8] = []
   /// Bytes written so far.
   public private(set) var count = 0
+  /// A digest that grows with what is written, overwriting aside; nil for none.
+  public var digest: Digest?
 
   static let suffix = ".partial"
   private static let bufferSize = 1 << 20
@@ -36,6 +38,7 @@ public final class OutputFile {
   /// Appends. Throws 74, a full disk included.
   public func write(_ bytes: UnsafeRawBufferPointer) throws {
     count += bytes.count
+    digest?.update(bytes)
     if buffer.count + bytes.count > OutputFile.bufferSize { try flush() }
     if bytes.count < OutputFile.bufferSize {
       buffer.append(contentsOf: bytes)
@@ -79,12 +82,19 @@ public final class OutputFile {
         ? "Free some disk space and run the same command again" : nil)
   }
 
-  /// Makes the file last and gives it its name. Throws 74.
-  public func commit() throws {
+  /// Makes the file last and gives it its name. Throws 74, and what `beforeNaming` throws, which is
+  /// called between the two.
+  public func commit(_ beforeNaming: () throws -> Void = {}) throws {
     try flush()
     guard fsync(descriptor) == 0 else { throw failed("syncing") }
     guard close(descriptor) == 0 else { throw failed("closing") }
     descriptor = -1
+    do {
+      try beforeNaming()
+    } catch {
+      unlink(temporary)
+      throw error
+    }
     guard rename(temporary, path) == 0 else {
       let failure = failed("renaming")
       unlink(temporary)

@@ -16,7 +16,7 @@ extension ArtifactReader {
       return [failure]
     }
     var problems: [Failure] = []
-    for file in manifest.files {
+    for file in manifest.files + manifest.logs {
       try collect(&problems) {
         try checkFile(Files.join(directory, file.file), file.bytes, file.checksum)
       }

@@ -23,6 +23,10 @@ public final class Checkpoint: Sendable {
   /// `checkComplete`, which is left to the caller where `complete` is false.
   public init(directory: String, complete: Bool = true) throws {
     self.directory = directory
+    // One that a stage wrote has checksums; one that is to be looked at may be damaged.
+    if complete, Files.exists(Files.join(directory, Manifest.fileName)) {
+      try ArtifactReader.checkFiles(ArtifactReader.manifest(in: directory), in: directory)
+    }
     config = try Qwen2VLConfig(directory: directory)
     let (files, found) = try Checkpoint.mapWeights(directory)
     var tensors: [String: MappedTensor] = [:]

@@ -162,7 +162,7 @@ public struct RunPlan {
     let features = featureBytes(checkpoint.config, layers: layers.count)
     var cost = StageCost(
       name: name, reads: features, writes: 4 * count,
-      scratch: 4 * count + StageMemory.moments(count, settings.optimizer),
+      scratch: StageMemory.trainingStates(count, settings.optimizer),
       memory: StageMemory.verbalize(
         form, layers: layers.count, settings: settings,
         features: Int(Double(features) / Self.packedStates)),
@@ -225,7 +225,7 @@ public struct RunPlan {
       reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student)
         + Int(2 * Self.packedTargets * survey.supervisedPositions * Double(targetNumbers)),
       writes: 4 * learned,
-      scratch: 4 * learned + StageMemory.moments(learned, training.optimizer),
+      scratch: StageMemory.trainingStates(learned, training.optimizer),
       memory: StageMemory.align(
         studentNeeds, passes(training), settings: settings, form: form,
         studentLayers: speaks ? studentLayers.count : 0, targetNumbers: targetNumbers),
@@ -256,7 +256,7 @@ public struct RunPlan {
       name: "finetune",
       reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student),
       writes: weightBytes(student),
-      scratch: 4 * learned + StageMemory.moments(learned, training.optimizer),
+      scratch: StageMemory.trainingStates(learned, training.optimizer),
       memory: StageMemory.finetune(studentNeeds, passes(training), settings: settings),
       advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
     if let rates {

@@ -106,6 +106,12 @@ public enum StageMemory {
   }
 
   /// AdamW's moments of so many weights.
+  /// Bytes on disk of the saved states of a training of `count` numbers, the one that is being
+  /// written included.
+  static func trainingStates(_ count: Int, _ settings: OptimizerSettings) -> Int {
+    TrainingState.mostCopies * (4 * count + moments(count, settings))
+  }
+
   static func moments(_ count: Int, _ settings: OptimizerSettings) -> Int {
     Moments.byteCount(count, settings.adamW.moments)
   }

@@ -94,7 +94,12 @@ struct Lineage {
     }
     var seen: Set<String> = []
     return places.filter { seen.insert($0).inserted }.compactMap { place in
-      (try? ArtifactReader.manifest(in: place)).map { (place, $0) }
+      guard let manifest = try? ArtifactReader.manifest(in: place) else { return nil }
+      // Scores are quoted from it, which must be those that were measured.
+      if manifest.kind == .evaluation {
+        guard (try? ArtifactReader.checkFiles(manifest, in: place)) != nil else { return nil }
+      }
+      return (place, manifest)
     }
   }
 

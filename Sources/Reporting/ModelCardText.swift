@@ -105,7 +105,7 @@ extension ModelCard {
       text += """
         | \(name) | \(ModelCard.plain(manifest.program)) \(ModelCard.plain(manifest.version)) \
         | \(Format.duration(manifest.wallSeconds)) | \(Format.bytes(manifest.peakBytes)) \
-        | \(manifest.threads) | \(manifest.seed) |
+        | \(manifest.threads) | \(manifest.seed.map(String.init) ?? "–") |
 
         """
     }

@@ -52,7 +52,7 @@ extension Report {
         .map { "\($0.key)  \($0.value)" }.joined(separator: "\n")
       let text = """
         content  \(manifest.content)
-        program  \(manifest.program) \(manifest.version), seed \(manifest.seed)
+        program  \(manifest.program) \(manifest.version), \(manifest.seed.map { "seed \($0)" } ?? "no seed")
 
         inputs
         \(inputs)

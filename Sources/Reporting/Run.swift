@@ -64,9 +64,13 @@ public struct Run: Sendable {
       return
     }
     do {
-      artifacts.append(Artifact(name: name, manifest: try ArtifactReader.manifest(in: path(name))))
+      let manifest = try ArtifactReader.manifest(in: path(name))
+      try ArtifactReader.checkFiles(manifest, in: path(name))
+      artifacts.append(Artifact(name: name, manifest: manifest))
     } catch {
-      gaps.append("\(name): \((error as? Failure)?.what ?? "\(error)")")
+      let failure = error as? Failure
+      let file = failure?.place.map { " (\(Files.name(of: $0)))" } ?? ""
+      gaps.append("\(name): \(failure?.what ?? "\(error)")\(file)")
     }
   }
 

@@ -1,25 +1,32 @@
 import Artifacts
 import Checkpoints
 import Failures
-import Foundation
 import Kernels
 import Tensors
 
 /// What an interrupted training needs to go on as if nothing had happened: the learned values, the
-/// optimizer's moments, the step, and whatever words the stage adds (a generator's state, say). A
-/// file `state.safetensors` in the unfinished artifact, replaced atomically, deleted at the end.
+/// optimizer's moments, the step, and whatever words the stage adds (a generator's state, say).
+///
+/// The two newest are kept in the unfinished artifact, `state.safetensors` and
+/// `state.previous.safetensors`, each with a checksum over all of it: where the newer one is
+/// damaged the older one serves. They go when the artifact is finished.
 public struct TrainingState {
-  public let path: String
+  /// Copies on disk while a third is being written: the two that are kept, and that one.
+  public static let mostCopies = 3
+
+  /// The newest, and the one before it.
+  let paths: [String]
   /// Of settings and inputs: a state that was written under others is not continued.
   public let fingerprint: String
 
   public init(directory: String, fingerprint: String) {
-    path = directory + "/state.safetensors"
+    paths = ["state", "state.previous"].map { Files.join(directory, "\($0).safetensors") }
     self.fingerprint = fingerprint
   }
 
   /// Writes the state after `step` finished steps, straight from where the numbers lie: a copy of
-  /// a large model's moments would not fit. Throws 73 or 74.
+  /// a large model's moments would not fit. What was the newest state becomes the previous one once
+  /// this one is safe. Throws 73 or 74.
   public func save(step: Int, optimizers: [AdamW], words: [String: String] = [:]) throws {
     var tensors: [OutputTensor] = []
     for (number, optimizer) in optimizers.enumerated() {
@@ -44,53 +51,73 @@ public struct TrainingState {
     metadata["step"] = String(step)
     metadata["fingerprint"] = fingerprint
     metadata["optimizer_steps"] = optimizers.map { String($0.steps) }.joined(separator: ",")
-    try writeSafetensorsFile(path, tensors, metadata: metadata)
+    try SealedSafetensors.write(paths[0], tensors, metadata: metadata) {
+      if Files.exists(paths[0]) { try Files.move(paths[0], to: paths[1]) }
+    }
   }
 
-  /// Puts an earlier state back and returns its step and words; nil when there is none, or it
-  /// belongs to other settings or inputs. Throws 65 when the file is damaged.
-  public func restore(_ optimizers: [AdamW]) throws -> (step: Int, words: [String: String])? {
-    guard Files.exists(path) else { return nil }
+  /// Puts the newest sound state back; nil when there is none, or it belongs to other settings or
+  /// inputs. Nothing is changed by a state that is not taken.
+  /// - Parameter damaged: called for each state that cannot be used, newest first.
+  /// Throws 66, 74 when reading itself fails.
+  public func restore(
+    _ optimizers: [AdamW], damaged: (Failure) -> Void = { _ in }
+  ) throws -> (step: Int, words: [String: String])? {
+    for path in paths where Files.exists(path) {
+      do {
+        if let found = try restore(path, optimizers) { return found }
+      } catch let failure as Failure where failure.code == .badData {
+        damaged(failure)
+      }
+    }
+    return nil
+  }
+
+  private func restore(
+    _ path: String, _ optimizers: [AdamW]
+  ) throws -> (step: Int, words: [String: String])? {
+    try SealedSafetensors.check(path)
     let file = try readSafetensorsFile(path)
     let metadata = file.metadata
     guard metadata["fingerprint"] == fingerprint, let step = metadata["step"].flatMap(Int.init)
     else { return nil }
     let counts = (metadata["optimizer_steps"] ?? "").split(separator: ",").compactMap { Int($0) }
     guard counts.count == optimizers.count else { return nil }
+    // All of it is looked at before any of it is taken.
+    var copies: [() -> Void] = []
     for (number, optimizer) in optimizers.enumerated() {
-      optimizer.steps = counts[number]
+      copies.append { optimizer.steps = counts[number] }
       for (parameter, moment) in zip(optimizer.parameters, optimizer.moments) {
         guard let values = parameter.mutableValues else { continue }
-        try restore(
-          "\(number).value.\(parameter.name)", .float32, parameter.shape, file, to: values)
+        copies.append(
+          try copy(
+            "\(number).value.\(parameter.name)", .float32, parameter.shape, file, to: values))
         for part in moment.parts {
-          try restore(
-            "\(number).\(part.name).\(parameter.name)", part.type, [part.count], file,
-            to: part.pointer)
+          copies.append(
+            try copy(
+              "\(number).\(part.name).\(parameter.name)", part.type, [part.count], file,
+              to: part.pointer))
         }
       }
     }
+    copies.forEach { $0() }
     return (step, metadata)
   }
 
-  private func restore(
+  private func copy(
     _ name: String, _ type: ElementType, _ shape: [Int], _ file: SafetensorsFile,
     to target: UnsafeMutableRawPointer
-  ) throws {
+  ) throws -> () -> Void {
     guard let stored = file.tensors[name], stored.shape == shape, stored.type == type else {
       throw Failure(
-        .badData, "tensor \(name) is missing or has another shape", at: path,
+        .badData, "tensor \(name) is missing or has another shape", at: file.path,
         expected: "\(type.rawValue) \(shape)",
-        found: file.tensors[name].map { "\($0.type.rawValue) \($0.shape)" },
-        advice: "Delete the file to start over.")
+        found: file.tensors[name].map { "\($0.type.rawValue) \($0.shape)" })
     }
-    withExtendedLifetime(stored.owner) {
-      target.copyMemory(from: stored.pointer, byteCount: stored.byteCount)
+    return {
+      withExtendedLifetime(stored.owner) {
+        target.copyMemory(from: stored.pointer, byteCount: stored.byteCount)
+      }
     }
-  }
-
-  /// Removes the state of a finished training.
-  public func delete() {
-    try? FileManager.default.removeItem(atPath: path)
   }
 }

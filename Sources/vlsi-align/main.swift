@@ -67,23 +67,25 @@ struct Align: StageCommand {
     }
     let voices = try VerbalizerSet(speech)
     let speaks = settings.intermediateLoss != .none && settings.intermediateWeight > 0
-    try stage.plan(
-      memory: StageMemory.align(
-        ModelNeeds(backbone.config, threads: stage.threads),
-        SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
-        settings: settings, form: voices.form,
-        studentLayers: speaks ? voices.layers.count : 0,
-        targetNumbers: (said.layers.count + 1) * (said.width + (said.teacherWidth ?? 0))),
-      advice:
-        "Lower align.tokens_per_batch or prepare.max_pixels, or set align.moments: blockwise8."
-    )
-    let interaction = try Interaction(
-      settings: settings, backbone: backbone, verbalizers: speech, targets: said,
-      teacher: teacher, visual: visual, seed: stage.seed)
-
+    var prepared: Interaction?
     guard
       let writer = try stage.artifact(
-        at: output, kind: .adapter, settings: ["align": settings.json], inputs: inputs)
+        at: output, kind: .adapter, settings: ["align": settings.json],
+        execution: ["align": settings.execution], inputs: inputs, seeded: true,
+        before: {
+          try stage.plan(
+            memory: StageMemory.align(
+              ModelNeeds(backbone.config, threads: stage.threads),
+              SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
+              settings: settings, form: voices.form,
+              studentLayers: speaks ? voices.layers.count : 0,
+              targetNumbers: (said.layers.count + 1) * (said.width + (said.teacherWidth ?? 0))),
+            advice: "Lower align.tokens_per_batch or prepare.max_pixels, "
+              + "or set align.moments: blockwise8.")
+          prepared = try Interaction(
+            settings: settings, backbone: backbone, verbalizers: speech, targets: said,
+            teacher: teacher, visual: visual, seed: stage.seed)
+        }), let interaction = prepared
     else { return }
 
     let training = StageTraining(

@@ -44,7 +44,9 @@ struct Compare: StageCommand {
           expected: "cell, seed and evaluation between tabs", found: String(line.prefix(60)))
       }
       let predictions =
-        try known[fields[2]] ?? Predictions.read(Files.join(fields[2], "predictions.jsonl"))
+        try known[fields[2]]
+        ?? Predictions.read(
+          ArtifactReader(directory: fields[2], kind: .evaluation).path("predictions.jsonl"))
       known[fields[2]] = predictions
       return (fields[0], fields[1], predictions)
     }

@@ -71,13 +71,14 @@ struct Summary {
     facts.add(["size", Human.bytes(manifest.bytes)])
     facts.add([
       "made by",
-      "\(manifest.program) \(manifest.version), seed \(manifest.seed), "
+      "\(manifest.program) \(manifest.version), \(manifest.seed.map { "seed \($0)" } ?? "no seed"), "
         + "\(Human.plural(manifest.threads, "thread")), "
         + "\(Progress.duration(manifest.wallSeconds)), \(Human.bytes(manifest.peakBytes)) memory",
     ])
     facts.add(["content", manifest.content])
     for line in facts.lines.dropFirst() { Output.line(line) }
     section("settings", manifest.settings.asObject ?? [:])
+    section("execution", manifest.execution.asObject ?? [:])
     section("facts", manifest.facts)
     section("made from", manifest.inputs.mapValues { .string($0) })
     if !manifest.tensors.isEmpty {

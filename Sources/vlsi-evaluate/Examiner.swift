@@ -34,11 +34,16 @@ struct Examiner {
     ]
   }
 
-  /// The answers in the questions' order. Throws 65 or 66, naming the question, when a picture
+  /// An answer in words.
+  func text(_ tokens: [Int32]) -> String {
+    backbone.tokenizer.decode(tokens, skipSpecialTokens: true)
+  }
+
+  /// The tokens of the answers in the questions' order. Throws 65 or 66, naming the question, when a picture
   /// cannot be read or the model has no room for it, and what `between` throws between two steps.
   func answers(
     _ questions: [BenchmarkQuestion], between: () throws -> Void
-  ) throws -> [String] {
+  ) throws -> [[Int32]] {
     let prompts = try questions.map { question in
       let pictures = try question.pictures.map { try image($0, of: question) }
       let turn = Turn(
@@ -55,7 +60,7 @@ struct Examiner {
       return prompt
     }
     return try backbone.model.generate(prompts, generation, between: between) { _, _ in }
-      .map { backbone.tokenizer.decode($0.tokens, skipSpecialTokens: true) }
+      .map(\.tokens)
   }
 
   private func image(

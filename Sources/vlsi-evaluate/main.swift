@@ -27,6 +27,9 @@ struct Evaluate: StageCommand {
   var output: String
   @OptionGroup var common: CommonOptions
 
+  /// The unit of resuming: what an interruption loses at most.
+  static let questionsPerShard = 64
+
   func run(stage: Stage) throws {
     Parallelism.threads = stage.threads
     let settings = stage.preset.evaluate
@@ -40,28 +43,39 @@ struct Evaluate: StageCommand {
     guard
       let writer = try stage.artifact(
         at: output, kind: .evaluation,
-        settings: ["evaluate": settings.json, "generation": examiner.settings], inputs: inputs)
+        settings: ["evaluate": settings.json, "generation": examiner.settings],
+        execution: ["evaluate": settings.execution], inputs: inputs,
+        samplesPerShard: Evaluate.questionsPerShard)
     else { return }
-    let progress = stage.progress(total: questions.count, unit: "questions", label: "evaluate")
-    let metrics = try stage.metrics(output)
-    var predictions: [Prediction] = []
-    for start in stride(from: 0, to: questions.count, by: settings.batch) {
-      try stage.checkInterrupt()
-      let batch = Array(questions[start..<min(start + settings.batch, questions.count)])
-      let answers = try examiner.answers(batch) { try stage.checkInterrupt() }
-      predictions += zip(answers, batch).map { Prediction($0, for: $1) }
-      progress.advance(batch.count)
-      try metrics.append([
-        ("questions", .int(predictions.count)),
-        ("correct", .int(predictions.count { $0.isCorrect })),
-        ("seconds", .number(stage.wallSeconds)),
-      ])
+    try stage.writeShards(
+      of: Array(questions.indices), to: writer, unit: "questions", label: "evaluate"
+    ) { members, append, advance in
+      var correct = 0
+      for start in stride(from: 0, to: members.count, by: settings.batch) {
+        try stage.checkInterrupt()
+        let batch = members[start..<min(start + settings.batch, members.count)]
+        let answers = try examiner.answers(batch.map { questions[$0] }) {
+          try stage.checkInterrupt()
+        }
+        for (index, answer) in zip(batch, answers) {
+          correct += Prediction(examiner.text(answer), for: questions[index]).isCorrect ? 1 : 0
+          try append(
+            Record(
+              index: index, tensors: ["answer": RawTensor(int32: answer, shape: [answer.count])]))
+        }
+        advance(batch.count)
+      }
+      return [("correct", .int(correct))]
     }
-    metrics.close()
+    let predictions = try writer.shards.flatMap { shard in
+      try shard.indices.map { index in
+        let answer = try shard.record(index).tensor("answer").int32s()
+        return Prediction(examiner.text(answer), for: questions[index])
+      }
+    }
     let scores = Scores(predictions)
-    progress.finish(
-      note: String(
-        format: "%.1f%% of %d right", 100 * scores.overall.accuracy, scores.overall.questions))
+    let accuracy = String(format: "%.1f%%", 100 * scores.overall.accuracy)
+    stage.log.info("\(accuracy) of \(scores.overall.questions) right")
     try writer.writeFile("predictions.jsonl", Predictions.encode(predictions))
     try writer.writeFile("scores.json", scores.encode())
     try stage.finish(

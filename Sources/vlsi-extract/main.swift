@@ -50,43 +50,35 @@ struct Extract: StageCommand {
         at: output, kind: .features,
         settings: [
           "layers": .array(targets.map { .int($0) }), "store_visual": .bool(settings.storeVisual),
-          "tokens_per_batch": .int(settings.tokensPerBatch),
-        ], inputs: inputs, samplesPerShard: reader.artifact.manifest.samplesPerShard)
+        ], execution: ["extract": settings.execution], inputs: inputs,
+        samplesPerShard: reader.artifact.manifest.samplesPerShard,
+        before: {
+          let passes = try SampleSurvey(reader).extractionPasses(
+            tokens: settings.tokensPerBatch,
+            samplesPerShard: reader.artifact.manifest.samplesPerShard)
+          try stage.plan(
+            memory: StageMemory.extract(
+              ModelNeeds(backbone.config, threads: stage.threads), passes,
+              layers: targets.count + 1),
+            advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
+        })
     else { return }
-    let passes = try SampleSurvey(reader).extractionPasses(
-      tokens: settings.tokensPerBatch, samplesPerShard: reader.artifact.manifest.samplesPerShard)
-    try stage.plan(
-      memory: StageMemory.extract(
-        ModelNeeds(backbone.config, threads: stage.threads), passes, layers: targets.count + 1),
-      advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
-    let pending = writer.unfinishedShards(of: reader.indices)
-    let left = pending.reduce(0) { $0 + $1.indices.count }
-    let progress = stage.progress(
-      total: reader.indices.count, unit: "samples", label: "extract",
-      done: reader.indices.count - left)
-    let metrics = try stage.metrics(output) { _ in true }
-    for (shard, indices) in pending {
-      try writer.writeShard(shard) { append in
-        try forEachGroup(
-          indices, limit: settings.tokensPerBatch, read: reader.example,
-          cost: { $0.sample.inputIDs.count }
-        ) { examples in
-          try stage.checkInterrupt()
-          for record in records(
-            examples, model: backbone.model, layers: targets, visual: settings.storeVisual)
-          {
-            try append(record)
-          }
-          progress.advance(examples.count)
+    try stage.writeShards(of: reader.indices, to: writer, unit: "samples", label: "extract") {
+      indices, append, advance in
+      try forEachGroup(
+        indices, limit: settings.tokensPerBatch, read: reader.example,
+        cost: { $0.sample.inputIDs.count }
+      ) { examples in
+        try stage.checkInterrupt()
+        for record in records(
+          examples, model: backbone.model, layers: targets, visual: settings.storeVisual)
+        {
+          try append(record)
         }
+        advance(examples.count)
       }
-      try metrics.append([
-        ("shard", .int(shard)), ("samples", .int(indices.count)),
-        ("seconds", .number(stage.wallSeconds)),
-      ])
+      return []
     }
-    progress.finish()
-    metrics.close()
     try stage.finish(
       writer,
       facts: [

@@ -51,16 +51,19 @@ struct Finetune: StageCommand {
     }
     guard
       let writer = try stage.artifact(
-        at: output, kind: .model, settings: ["finetune": settings.json], inputs: inputs)
+        at: output, kind: .model, settings: ["finetune": settings.json],
+        execution: ["finetune": settings.execution], inputs: inputs, seeded: true,
+        before: {
+          // Now, not after hours of training.
+          try backbone.model.requireSpace(to: output, base: backbone.checkpoint)
+          let passes = try SampleSurvey(reader).trainingPasses(
+            settings.training, seed: stage.seed)
+          try stage.plan(
+            memory: StageMemory.finetune(
+              ModelNeeds(backbone.config, threads: stage.threads), passes, settings: settings),
+            advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
+        })
     else { return try writeCard() }
-    // Now, not after hours of training.
-    try backbone.model.requireSpace(to: output, base: backbone.checkpoint)
-
-    let passes = try SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed)
-    try stage.plan(
-      memory: StageMemory.finetune(
-        ModelNeeds(backbone.config, threads: stage.threads), passes, settings: settings),
-      advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
     LowRankAdapters.merge(into: backbone.model)
     var parts: Set<Qwen2VL.Part> = [.language, .head]
     if settings.trainEmbedding { parts.insert(.embedding) }

@@ -25,6 +25,20 @@ struct Reject: Sendable, Equatable {
   var id: String?
   var reason: String
 
+  init(index: Int, line: Int, id: String?, reason: String) {
+    self.index = index
+    self.line = line
+    self.id = id
+    self.reason = reason
+  }
+
+  init?(_ json: JSON) {
+    guard let index = json["index"]?.asInt, let line = json["line"]?.asInt,
+      let reason = json["reason"]?.asString
+    else { return nil }
+    self.init(index: index, line: line, id: json["id"]?.asString, reason: reason)
+  }
+
   var json: JSON {
     [
       "index": .int(index), "id": id.map { .string($0) } ?? .null, "line": .int(line),
@@ -45,10 +59,9 @@ struct ShardNote: Equatable {
     directory + "/shard-\(shard).json"
   }
 
-  /// The note of a shard that needs no second look: one without rejects, whose reasons would have
-  /// to be found again, and whose images are still the same.
+  /// The note of a shard that needs no second look: its images are still the same.
   static func settled(_ shard: Int, in directory: String, _ folder: ImageFolder) -> ShardNote? {
-    guard let value = json(shard, in: directory), value["rejects"]?.asInt == 0,
+    guard let value = json(shard, in: directory), let rejects = value["rejects"]?.asArray,
       let samples = value["samples"]?.asInt,
       let tokens = value["tokens"]?.asInt, let supervised = value["supervised"]?.asInt,
       let imageTokens = value["image_tokens"]?.asInt, let images = value["images"]?.asInt
@@ -57,7 +70,7 @@ struct ShardNote: Equatable {
     return ShardNote(
       totals: Totals(
         samples: samples, tokens: tokens, supervised: supervised, imageTokens: imageTokens,
-        images: images))
+        images: images), rejects: rejects.compactMap { Reject($0) })
   }
 
   /// The stamps of the images of a shard that is done.
@@ -78,7 +91,7 @@ struct ShardNote: Equatable {
     let value: JSON = [
       "samples": .int(totals.samples), "tokens": .int(totals.tokens),
       "supervised": .int(totals.supervised), "image_tokens": .int(totals.imageTokens),
-      "images": .int(totals.images), "rejects": .int(rejects.count),
+      "images": .int(totals.images), "rejects": .array(rejects.map(\.json)),
       "stamps": .array(images.map(\.json)),
     ]
     try writeAtomically(value.text(), to: ShardNote.path(shard, in: directory))

@@ -32,9 +32,11 @@ struct Preparation {
     let finished = Set(writer.finishedShards)
     let settled = Dictionary(
       uniqueKeysWithValues: finished.compactMap { shard in
-        ShardNote.settled(shard, in: scratch, builder.images).map { (shard, $0) }
+        writer.repaired != nil
+          ? (shard, ShardNote())
+          : ShardNote.settled(shard, in: scratch, builder.images).map { (shard, $0) }
       })
-    let metrics = try stage.metrics(writer.directory) { _ in !finished.isEmpty }
+    let metrics = try ShardMetrics(writer, done: Set(settled.keys))
     defer { metrics.close() }
     let done = settled.keys.reduce(0) { $0 + indices($1).count }
     if done > 0 { stage.log.info("continuing: \(done) of \(total) entries are done") }
@@ -44,17 +46,25 @@ struct Preparation {
       if let note = settled[shard] {
         for _ in indices(shard) { _ = try reader.next() }
         all.totals += note.totals
+        all.rejects += note.rejects
         continue
       }
-      let note = try write(shard, reader, progress)
-      try note.write(shard, in: scratch)
-      try metrics.append([
-        ("shard", .int(shard)), ("samples", .int(note.totals.samples)),
-        ("rejects", .int(note.rejects.count)), ("tokens", .int(note.totals.tokens)),
-        ("supervised_tokens", .int(note.totals.supervised)),
-        ("image_tokens", .int(note.totals.imageTokens)),
-        ("seconds", .number((stage.wallSeconds * 1000).rounded() / 1000)),
-      ])
+      try metrics.write(shard) { append in
+        let note = try write(shard, reader, progress, append)
+        // Before the shard has its name: a finished shard has its note.
+        try note.write(shard, in: scratch)
+        return [
+          ("shard", .int(shard)), ("samples", .int(note.totals.samples)),
+          ("rejects", .int(note.rejects.count)), ("tokens", .int(note.totals.tokens)),
+          ("supervised_tokens", .int(note.totals.supervised)),
+          ("image_tokens", .int(note.totals.imageTokens)),
+          ("seconds", .number((stage.wallSeconds * 1000).rounded() / 1000)),
+        ]
+      }
+    }
+    if writer.repaired != nil {
+      progress.finish()
+      return all
     }
     progress.finish(
       note: "\(all.totals.tokens) tokens, \(all.totals.supervised) supervised, "
@@ -83,42 +93,41 @@ struct Preparation {
   }
 
   private mutating func write(
-    _ shard: Int, _ reader: DatasetReader, _ progress: Progress
+    _ shard: Int, _ reader: DatasetReader, _ progress: Progress,
+    _ append: (Record) throws -> Void
   ) throws -> ShardNote {
     var note = ShardNote()
     var images: [String: ImageStamp] = [:]
     let before = all.rejects
-    try writer.writeShard(shard) { append in
-      var left = indices(shard).count
-      while left > 0 {
-        try stage.checkInterrupt()
-        var entries: [DatasetReader.Entry] = []
-        while entries.count < min(left, stage.threads * 8), let entry = try reader.next() {
-          entries.append(entry)
-        }
-        guard !entries.isEmpty else {
-          throw Failure(
-            .ioFailed, "the data set changed while it was read", at: reader.path,
-            expected: "\(total) entries")
-        }
-        left -= entries.count
-        for built in build(entries) {
-          for stamp in built?.images ?? [] where images[stamp.name] == nil {
-            images[stamp.name] = stamp
-          }
-          switch built?.outcome {
-          case .sample(let record, let totals)?:
-            try append(record)
-            note.totals += totals
-          case .reject(let reject)?: note.rejects.append(reject)
-          case .failure(let failure)?: throw failure
-          case nil: throw Failure(.software, "an entry was left out", at: reader.path)
-          }
-        }
-        all.rejects = before + note.rejects
-        try check(final: false)
-        progress.advance(entries.count, note: "\(all.rejects.count) rejected")
+    var left = indices(shard).count
+    while left > 0 {
+      try stage.checkInterrupt()
+      var entries: [DatasetReader.Entry] = []
+      while entries.count < min(left, stage.threads * 8), let entry = try reader.next() {
+        entries.append(entry)
       }
+      guard !entries.isEmpty else {
+        throw Failure(
+          .ioFailed, "the data set changed while it was read", at: reader.path,
+          expected: "\(total) entries")
+      }
+      left -= entries.count
+      for built in build(entries) {
+        for stamp in built?.images ?? [] where images[stamp.name] == nil {
+          images[stamp.name] = stamp
+        }
+        switch built?.outcome {
+        case .sample(let record, let totals)?:
+          try append(record)
+          note.totals += totals
+        case .reject(let reject)?: note.rejects.append(reject)
+        case .failure(let failure)?: throw failure
+        case nil: throw Failure(.software, "an entry was left out", at: reader.path)
+        }
+      }
+      all.rejects = before + note.rejects
+      try check(final: false)
+      progress.advance(entries.count, note: "\(all.rejects.count) rejected")
     }
     all.totals += note.totals
     note.images = images.values.sorted { $0.name < $1.name }

@@ -66,6 +66,7 @@ struct PrepareCommand: StageCommand {
     guard
       let writer = try stage.artifact(
         at: output, kind: .samples, settings: identity(settings, stride: stride),
+        execution: settings.execution,
         inputs: [
           "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
           "image_processor": processor.fingerprint,
@@ -124,13 +125,11 @@ struct PrepareCommand: StageCommand {
     }
   }
 
-  /// The settings that the content depends on. How many rejects are borne is not among them.
+  /// The settings that the content depends on.
   private func identity(_ settings: PrepareSettings, stride: Int) -> JSON {
-    let kept = settings.values.filter { $0.key != "max_reject_share" }
-    return .object(
-      Dictionary(
-        kept.map { ($0.key, $0.value.asJSON) } + (stride > 1 ? [("every", .int(stride))] : []),
-        uniquingKeysWith: { $1 }))
+    guard stride > 1, case .object(var members) = settings.json else { return settings.json }
+    members["every"] = .int(stride)
+    return .object(members)
   }
 
   private func facts(

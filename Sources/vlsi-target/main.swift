@@ -40,7 +40,10 @@ struct Target: StageCommand {
     guard
       let writer = try stage.artifact(
         at: output, kind: .targets, settings: ["target": settings.json], inputs: speaker.inputs,
-        samplesPerShard: speaker.features.artifact.manifest.samplesPerShard)
+        samplesPerShard: speaker.features.artifact.manifest.samplesPerShard,
+        before: {
+          try stage.plan(memory: speaker.plannedBytes, advice: "Name fewer target layers.")
+        })
     else { return }
     if speaker.shared < speaker.teacherHeadRows {
       stage.log.info(
@@ -49,30 +52,19 @@ struct Target: StageCommand {
 
     let all = speaker.features.artifact.indices
     let indices = stage.limit.map { Array(all.prefix($0)) } ?? all
-    try stage.plan(memory: speaker.plannedBytes, advice: "Name fewer target layers.")
-    let pending = writer.unfinishedShards(of: indices)
-    let left = pending.reduce(0) { $0 + $1.indices.count }
-    let progress = stage.progress(
-      total: indices.count, unit: "samples", label: "target", done: indices.count - left)
-    let metrics = try stage.metrics(output) { _ in true }
-    defer { metrics.close() }
-    for (shard, members) in pending {
+    try stage.writeShards(of: indices, to: writer, unit: "samples", label: "target") {
+      members, append, advance in
       var entropy = MeanEntropy()
-      try writer.writeShard(shard) { append in
-        try speaker.forEachGroup(members) { group in
-          try stage.checkInterrupt()
-          for target in try speaker.targets(group) {
-            entropy.add(target)
-            try append(target.record(width: speaker.width, precision: settings.elementType))
-          }
-          progress.advance(group.count)
+      try speaker.forEachGroup(members) { group in
+        try stage.checkInterrupt()
+        for target in try speaker.targets(group) {
+          entropy.add(target)
+          try append(target.record(width: speaker.width, precision: settings.elementType))
         }
+        advance(group.count)
       }
-      try metrics.append(
-        [("shard", .int(shard)), ("samples", .int(members.count))]
-          + entropy.means(speaker.layers).map { ("entropy.\($0)", .number($1)) })
+      return entropy.means(speaker.layers).map { ("entropy.\($0)", .number($1)) }
     }
-    progress.finish()
     try stage.finish(writer, facts: speaker.facts(settings))
   }
 }

@@ -69,16 +69,20 @@ struct Verbalize: StageCommand {
     }
     var inputs = ["features": reader.artifact.fingerprint, "model.weights": checkpoint.fingerprint]
     inputs["model.tokenizer"] = reader.artifact.manifest.inputs["model.tokenizer"]
+    let form = settings.form(of: VerbalizerForm.Backbone(text))
     guard
       let writer = try stage.artifact(
-        at: output, kind: .verbalizers, settings: ["verbalize": settings.json], inputs: inputs)
+        at: output, kind: .verbalizers, settings: ["verbalize": settings.json],
+        execution: ["verbalize": settings.execution], inputs: inputs, seeded: true,
+        before: {
+          try stage.plan(
+            memory: StageMemory.verbalize(
+              form, layers: reader.layers.count, settings: settings,
+              features: reader.decodedBytes),
+            advice: "Lower verbalize.tokens_per_batch, or extract fewer layers at a time")
+        })
     else { return }
 
-    let form = settings.form(of: VerbalizerForm.Backbone(text))
-    try stage.plan(
-      memory: StageMemory.verbalize(
-        form, layers: reader.layers.count, settings: settings, features: reader.decodedBytes),
-      advice: "Lower verbalize.tokens_per_batch, or extract fewer layers at a time")
     let norm = try checkpoint.tensor("model.norm.weight", shape: [text.hiddenSize]).raw().floats()
     let verbalizers = VerbalizerSet(
       layers: reader.layers, finalNorm: norm, form: form, seed: stage.seed)

@@ -19,7 +19,10 @@ import Testing
       reader.manifest.tensors.map(\.name) == ["hidden.2", "hidden.last", "labels", "positions"])
     #expect(reader.manifest.tensors[0].axes == ["supervised position", "width"])
     #expect(reader.contains(77) && !reader.contains(78))
-    #expect(try Files.list(folder("a")).filter { !$0.hasSuffix(".lmdb") } == ["manifest.json"])
+    #expect(
+      try Files.list(folder("a")).filter { !$0.hasSuffix(".lmdb") } == [
+        ".verified", "manifest.json",
+      ])
     #expect(try ArtifactReader.verify(directory: folder("a")).isEmpty)
   }
 
@@ -93,7 +96,8 @@ import Testing
     }
     #expect(!Files.exists(folder("a/manifest.json")))
     let other = try writeFeatures(folder("a"), Self.indices, settings: ["layers": [10]])
-    #expect(other.startedOver == "what was there had other settings or inputs")
+    #expect(
+      other.startedOver == "what was there had other settings or inputs (layers [6], now [10])")
     let reader = try ArtifactReader(directory: folder("a"))
     #expect(reader.manifest.settings == ["layers": [10]] && reader.count == Self.indices.count)
   }
@@ -125,7 +129,9 @@ import Testing
     #expect(problems.count == 2)
     #expect(problems.allSatisfy { $0.place?.contains("shard-00001.lmdb") == true })
     #expect(problems.last?.place?.hasSuffix("shard-00001.lmdb, record 20") == true)
-    let reader = try ArtifactReader(directory: folder("a"))
+    let refused = failure { _ = try ArtifactReader(directory: folder("a")).record(21) }
+    #expect(refused?.code == .badData && refused?.place?.hasSuffix("shard-00001.lmdb") == true)
+    let reader = try ArtifactReader(directory: folder("a"), checking: false)
     let found = failure { _ = try reader.record(20) }
     #expect(found?.code == .badData && found?.place == problems.last?.place)
     #expect(try reader.record(21) == record(21))
@@ -157,8 +163,9 @@ import Testing
     let text = String(decoding: manifest, as: UTF8.self)
     for (change, to) in [
       ("\"kind\": \"features\"", "\"kind\": \"sausages\""), ("\"layers\": [2]", "\"layers\": [3]"),
-      ("\"format_version\": 1", "\"format_version\": 9"), ("shard-00001.lmdb", "../x/shard.lmdb"),
-      ("\"records\": 16", "\"records\": -1"), ("{", "["),
+      ("\"format_version\": 2", "\"format_version\": 9"), ("shard-00001.lmdb", "../x/shard.lmdb"),
+      ("\"records\": 16", "\"records\": -1"), ("{", "["), ("\"first\": 0", "\"first\": 1"),
+      ("\"threads\": 1", "\"threads\": 2"), ("\"facts\": {", "\"facts\": {\"temperature\": 2"),
     ] {
       #expect(text.contains(change))
       try writeAtomically(
@@ -233,7 +240,8 @@ import Testing
     let reader = try ArtifactReader(directory: folder("v"), kind: .verbalizers)
     #expect(try reader.file("verbalizers.safetensors") == [1, 2, 3])
     #expect(reader.manifest.facts["layers"] == [2, 6])
-    #expect(try Files.list(folder("v")) == ["manifest.json", "verbalizers.safetensors"])
+    #expect(
+      try Files.list(folder("v")) == [".verified", "manifest.json", "verbalizers.safetensors"])
     try writeAtomically([1, 2, 4], to: folder("v/verbalizers.safetensors"))
     #expect(failure { _ = try reader.file("verbalizers.safetensors") }?.code == .badData)
     #expect(try ArtifactReader.verify(directory: folder("v")).count == 1)

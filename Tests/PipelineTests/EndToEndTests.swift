@@ -14,7 +14,7 @@ import Testing
     #expect(outcome.code == 0, "\(outcome.errors)")
     if Workbench.artifacts.contains(artifact) {
       let manifest = try bench.manifest(artifact)
-      #expect(manifest["format_version"] as? Int == 1)
+      #expect(manifest["format_version"] as? Int == 2)
       let left = try FileManager.default.contentsOfDirectory(atPath: "\(bench.path)/\(artifact)")
         .filter { $0.hasSuffix(".partial") || $0.hasPrefix("unfinished") }
       #expect(left.isEmpty)

@@ -92,10 +92,9 @@ import Testing
     #expect(try Files.read("\(run)/model/manifest.json") == before)
 
     // Scores of other weights are not taken for the model's.
-    let weights = "\(run)/model/model.safetensors"
-    var bytes = try Files.read(weights)
-    bytes[bytes.count - 1] ^= 1
-    try writeAtomically(bytes, to: weights)
+    try Files.removeTree("\(run)/evaluation/model")
+    try FileManager.default.copyItem(
+      atPath: "\(bench.path)/evaluation/student", toPath: "\(run)/evaluation/model")
     #expect(try bench.perform(report).code == 0)
     #expect(try card("\(run)/model").contains("It was not evaluated."))
 
@@ -108,6 +107,13 @@ import Testing
       #expect(outcome.code == 0 && outcome.errors.contains("was edited"), "\(outcome.errors)")
       #expect(try card("\(run)/model") == text)
     }
+    // Of damaged weights nothing is said.
+    let weights = "\(run)/model/model.safetensors"
+    let sound = try Files.read(weights)
+    try writeAtomically(sound.dropLast() + [sound[sound.count - 1] ^ 1], to: weights)
+    let damaged = try bench.perform(report)
+    #expect(damaged.code == 0 && damaged.errors.contains("model.safetensors: the file is damaged"))
+    try writeAtomically(sound, to: weights)
     // A finished model whose card was removed gets it again from its own stage.
     try Files.remove("\(run)/model/README.md")
     #expect(

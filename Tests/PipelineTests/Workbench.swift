@@ -111,7 +111,9 @@ struct Workbench: Sendable {
 
 /// The files of a folder with their bytes, but for what changes with time.
 func bytes(of folder: String) throws -> [String: Data] {
-  let volatile = ["manifest.json", "metrics.jsonl", "README.md", ".lock"]
+  let volatile = [
+    "manifest.json", "metrics.jsonl", "README.md", ".lock", ".verified",
+  ]
   var files: [String: Data] = [:]
   for name in try FileManager.default.subpathsOfDirectory(atPath: folder)
   where !volatile.contains(name) {

@@ -13,7 +13,7 @@ import Testing
   @Test("A new run starts an empty file, a continued one keeps what it will not write again")
   func continuing() throws {
     let scratch = try TemporaryFolder()
-    let first = try Metrics(directory: scratch.path, keeping: nil)
+    let first = try Metrics(directory: scratch.path, lines: [])
     for step in 1...3 { try first.append([("step", .int(step)), ("loss", .number(0.5))]) }
     first.close()
     #expect(try lines(scratch).first == #"{"step": 1, "loss": 0.5}"#)
@@ -31,14 +31,14 @@ import Testing
     #expect(try lines(scratch).count == 3)
     #expect(try lines(scratch).last == #"{"step": 3}"#)
 
-    try Metrics(directory: scratch.path, keeping: nil).close()
+    try Metrics(directory: scratch.path, lines: []).close()
     #expect(try lines(scratch).isEmpty)
   }
 
   @Test("A folder that is not there is refused with 73")
   func noFolder() {
     #expect(
-      failure { _ = try Metrics(directory: "/nowhere/at/all", keeping: nil) }?.code
+      failure { _ = try Metrics(directory: "/nowhere/at/all", lines: []) }?.code
         == .cannotCreate)
   }
 }

@@ -1,6 +1,8 @@
+import Artifacts
 import Failures
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
 @testable import Training
@@ -52,13 +54,44 @@ import Testing
     }
 
     let larger = AdamW.MomentStorage.allCases.first { $0 != moments } ?? moments
-    #expect(throws: Failure.self) { try state.restore(Self.optimizers(0, larger)) }
+    var problems: [Failure] = []
+    #expect(try state.restore(Self.optimizers(0, larger)) { problems.append($0) }?.step == nil)
+    #expect(problems.count == 1)
 
     let other = TrainingState(directory: folder, fingerprint: "two")
     #expect(try other.restore(Self.optimizers(0, moments))?.step == nil)
-    try Data("no tensors".utf8).write(to: URL(fileURLWithPath: state.path))
-    #expect(throws: Failure.self) { try state.restore(Self.optimizers(0, moments)) }
-    state.delete()
-    #expect(try state.restore(Self.optimizers(0, moments))?.step == nil)
+  }
+
+  @Test("Whatever byte of the newer state is damaged, the older one serves, and both are named")
+  func damage() throws {
+    let folder = try TemporaryFolder()
+    let state = TrainingState(directory: folder.path, fingerprint: "one")
+    let optimizers = Self.optimizers(5, .blockwise8)
+    Self.step(optimizers, 0.5)
+    try state.save(step: 1, optimizers: optimizers)
+    let first = optimizers[0].parameters[0].array
+    Self.step(optimizers, 0.5)
+    try state.save(step: 2, optimizers: optimizers)
+    #expect(try Files.list(folder.path) == ["state.previous.safetensors", "state.safetensors"])
+
+    let sound = try Files.read(state.paths[0])
+    for offset in stride(from: 0, to: sound.count, by: sound.count / 97) {
+      var bytes = sound
+      bytes[offset] ^= 0x10
+      try writeAtomically(bytes, to: state.paths[0])
+      let resumed = Self.optimizers(99, .blockwise8)
+      var problems: [Failure] = []
+      let found = try state.restore(resumed) { problems.append($0) }
+      #expect(found?.step == 1, "byte \(offset)")
+      #expect(problems.count == 1 && problems[0].place?.contains(state.paths[0]) == true)
+      #expect(resumed[0].parameters[0].array == first)
+    }
+    try Files.remove(state.paths[0])
+    #expect(try state.restore(Self.optimizers(0, .blockwise8))?.step == 1)
+    try writeAtomically("no tensors", to: state.paths[1])
+    let untouched = Self.optimizers(7, .blockwise8)
+    #expect(try state.restore(untouched)?.step == nil)
+    #expect(
+      untouched[0].parameters[0].array == Self.optimizers(7, .blockwise8)[0].parameters[0].array)
   }
 }

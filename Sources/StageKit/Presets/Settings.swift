@@ -17,17 +17,36 @@ extension SettingsSection {
   /// The section's keys, in order.
   public static var keys: [String] { Self().values.map(\.key) }
 
-  /// Every key with its present value.
-  public var values: [(key: String, value: SettingValue)] {
+  /// The keys that decide how the work is done and not what comes out.
+  public static var executionKeys: Set<String> { Self().declared.execution }
+
+  private var declared: Settings {
     let settings = Settings(section: Self.name, layers: [])
     var copy = self
     // Without YAML layers there is nothing that could be wrong.
     try? copy.declare(settings)
-    return settings.values
+    return settings
   }
 
-  /// The section as a JSON object, for manifests.
+  /// Every key with its present value.
+  public var values: [(key: String, value: SettingValue)] { declared.values }
+
+  /// The values of the keys of one role, for manifests.
+  public func values(_ role: SettingRole) -> [(key: String, value: SettingValue)] {
+    let settings = declared
+    return settings.values.filter { settings.execution.contains($0.key) == (role == .execution) }
+  }
+
+  /// The section as a JSON object.
   public var settings: SettingValue { .object(values) }
+}
+
+/// What a setting decides.
+public enum SettingRole: Sendable {
+  /// What comes out: another value makes another artifact.
+  case content
+  /// How the work is done, not what comes out: an artifact stays valid when it changes.
+  case execution
 }
 
 /// A value that stands in YAML as one of a few words.
@@ -45,6 +64,8 @@ public final class Settings {
   private let layers: [Layer]
   /// The keys declared so far with their values.
   private(set) var values: [(key: String, value: SettingValue)] = []
+  /// Those of them that decide no content.
+  private(set) var execution: Set<String> = []
 
   init(section: String, layers: [Layer]) {
     self.section = section
@@ -54,19 +75,21 @@ public final class Settings {
   // MARK: Kinds of values
 
   public func callAsFunction(
-    _ key: String, _ value: inout Int, in range: ClosedRange<Int>
+    _ key: String, _ value: inout Int, in range: ClosedRange<Int>,
+    _ role: SettingRole = .content
   ) throws {
     if let found = find(key) {
       value = try whole(found)
       try check(
         Double(value), "\(value)", Double(range.lowerBound)...Double(range.upperBound), found)
     }
-    note(key, .int(value))
+    note(key, .int(value), role)
   }
 
   /// A whole number or null.
   public func callAsFunction(
-    _ key: String, _ value: inout Int?, in range: ClosedRange<Int>
+    _ key: String, _ value: inout Int?, in range: ClosedRange<Int>,
+    _ role: SettingRole = .content
   ) throws {
     if let found = find(key) {
       if isNull(found.node) {
@@ -78,7 +101,7 @@ public final class Settings {
         value = number
       }
     }
-    note(key, value.map { .int($0) } ?? .null)
+    note(key, value.map { .int($0) } ?? .null, role)
   }
 
   public func callAsFunction(_ key: String, _ value: inout UInt64) throws {
@@ -92,7 +115,8 @@ public final class Settings {
   }
 
   public func callAsFunction(
-    _ key: String, _ value: inout Double, in range: ClosedRange<Double>
+    _ key: String, _ value: inout Double, in range: ClosedRange<Double>,
+    _ role: SettingRole = .content
   ) throws {
     if let found = find(key) {
       guard let text = plain(found.node), let number = Double(text), number.isFinite else {
@@ -101,10 +125,12 @@ public final class Settings {
       try check(number, text, range, found)
       value = number
     }
-    note(key, .number(value))
+    note(key, .number(value), role)
   }
 
-  public func callAsFunction(_ key: String, _ value: inout Bool) throws {
+  public func callAsFunction(
+    _ key: String, _ value: inout Bool, _ role: SettingRole = .content
+  ) throws {
     if let found = find(key) {
       switch plain(found.node) {
       case "true": value = true
@@ -112,7 +138,7 @@ public final class Settings {
       default: throw wrong(found, expected: "true or false")
       }
     }
-    note(key, .bool(value))
+    note(key, .bool(value), role)
   }
 
   public func callAsFunction(_ key: String, _ value: inout String) throws {
@@ -202,8 +228,9 @@ public final class Settings {
     return nil
   }
 
-  private func note(_ key: String, _ value: SettingValue) {
+  private func note(_ key: String, _ value: SettingValue, _ role: SettingRole = .content) {
     values.append((key, value))
+    if role == .execution { execution.insert(key) }
   }
 
   /// The text of an unquoted scalar.

@@ -37,7 +37,7 @@ public struct AlignSettings: SettingsSection {
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
-    try training.declare(settings)
+    try training.declare(settings, passes: .content)
     try settings("weights", &weights)
     try settings("lora_rank", &loraRank, in: 1...65536)
     try settings("lora_alpha", &loraAlpha, in: 0...65536)

@@ -6,7 +6,7 @@ public struct EvaluateSettings: SettingsSection {
   public var maxNewTokens = 32
   /// Beams of the search for an answer; 1 is greedy.
   public var beams = 1
-  /// Questions answered side by side.
+  /// Questions answered side by side, at most a shard of 64.
   public var batch = 64
   /// Only the first questions of the benchmark; null asks all.
   public var limit: Int?
@@ -16,7 +16,7 @@ public struct EvaluateSettings: SettingsSection {
   public mutating func declare(_ settings: Settings) throws {
     try settings("max_new_tokens", &maxNewTokens, in: 1...65536)
     try settings("beams", &beams, in: 1...1000)
-    try settings("batch", &batch, in: 1...65536)
+    try settings("batch", &batch, in: 1...65536, .execution)
     try settings("limit", &limit, in: 1...Settings.unbounded)
   }
 }

@@ -16,7 +16,7 @@ public struct ExtractSettings: SettingsSection {
   public mutating func declare(_ settings: Settings) throws {
     try settings("teacher_layers", &teacherLayers)
     try settings("student_layers", &studentLayers)
-    try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216)
+    try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216, .execution)
     try settings("store_visual", &storeVisual)
   }
 }

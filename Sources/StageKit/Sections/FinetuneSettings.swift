@@ -11,7 +11,7 @@ public struct FinetuneSettings: SettingsSection {
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
-    try training.declare(settings)
+    try training.declare(settings, passes: .execution)
     try settings("train_vision", &trainVision)
     try settings("train_embedding", &trainEmbedding)
   }

@@ -39,7 +39,7 @@ public struct PrepareSettings: SettingsSection {
     try settings("max_pixels", &maxPixels, in: 1...Settings.unbounded)
     try settings("too_long", &tooLong)
     try settings("questions", &questions)
-    try settings("max_reject_share", &maxRejectShare, in: 0...1)
+    try settings("max_reject_share", &maxRejectShare, in: 0...1, .execution)
     try settings("samples_per_shard", &samplesPerShard, in: 1...1_048_576)
   }
 }

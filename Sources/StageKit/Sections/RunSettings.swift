@@ -4,14 +4,14 @@ public struct RunSettings: SettingsSection {
 
   /// Of everything random: initial weights, data order, layer matching. `--seed` wins.
   public var seed: UInt64 = 0
-  /// Worker threads; 0 takes every core. `--threads` wins. Part of what decides the bytes of an
-  /// artifact: sums over threads are ordered by their number.
+  /// Worker threads; 0 takes every core. `--threads` wins. Manifests record them: sums over threads
+  /// are ordered by their number, which shows in the last bits.
   public var threads = 0
 
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
     try settings("seed", &seed)
-    try settings("threads", &threads, in: 0...4096)
+    try settings("threads", &threads, in: 0...4096, .execution)
   }
 }

@@ -18,13 +18,15 @@ public struct TrainingSettings: Sendable, Equatable {
 
   public init() {}
 
-  mutating func declare(_ settings: Settings) throws {
+  /// - Parameter passes: whether the cut into forward passes decides anything but the time: align
+  ///   draws its layer matches pass by pass.
+  mutating func declare(_ settings: Settings, passes: SettingRole) throws {
     try settings("steps", &steps, in: 0...Settings.unbounded)
     try settings("samples_per_batch", &samplesPerBatch, in: 1...65536)
-    try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216)
+    try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216, passes)
     try settings("accumulation", &accumulation, in: 1...65536)
     try optimizer.declare(settings)
-    try settings("gradient_checkpointing", &gradientCheckpointing)
-    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
+    try settings("gradient_checkpointing", &gradientCheckpointing, .execution)
+    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000, .execution)
   }
 }

@@ -30,7 +30,7 @@ public struct VerbalizeSettings: SettingsSection {
     try settings("depth", &depth, in: 1...8)
     try settings("input_norm", &inputNorm)
     try settings("residual", &residual)
-    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000)
+    try settings("checkpoint_minutes", &checkpointMinutes, in: 0...100_000, .execution)
   }
 }
 

@@ -17,6 +17,9 @@ public struct CommonOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Only the first n samples.", valueName: "n"))
   public var limit: Int?
 
+  @Flag(help: "Make it again, finished or not, and remove what is there first.")
+  public var redo = false
+
   @Option(help: "Log as lines of text or of JSON.")
   public var logFormat: LogFormat = .text
 

@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Foundation
 import Synchronization
@@ -7,23 +8,12 @@ public final class Metrics: Sendable {
   private let path: String
   private let handle: Mutex<FileHandle?>
 
-  /// Opens `directory`/metrics.jsonl, which must lie in an existing folder.
-  ///
-  /// `keeping` decides which lines of an interrupted run stay: those that a resumed run will not
-  /// write again. Throws 73 when the file cannot be opened.
-  init(directory: String, keeping: ((String) -> Bool)?) throws {
-    path = directory + "/metrics.jsonl"
-    let manager = FileManager.default
-    if let keeping, let data = manager.contents(atPath: path) {
-      let lines = String(decoding: data, as: UTF8.self).split(separator: "\n").map(String.init)
-      let kept = lines.filter { $0.hasSuffix("}") && keeping($0) }
-      _ = manager.createFile(
-        atPath: path, contents: Data(kept.map { $0 + "\n" }.joined().utf8))
-    } else if keeping == nil {
-      _ = manager.createFile(atPath: path, contents: nil)
-    } else if !manager.fileExists(atPath: path) {
-      _ = manager.createFile(atPath: path, contents: nil)
-    }
+  /// Opens `directory`/metrics.jsonl, which must lie in an existing folder, with the lines that an
+  /// earlier run left and this one will not write again. Throws 73 when the file cannot be made.
+  init(directory: String, lines: [String]) throws {
+    path = Files.join(directory, "metrics.jsonl")
+    // Never half of them: a kill in between would lose what a resumed run counts on.
+    try writeAtomically(lines.map { $0 + "\n" }.joined(), to: path)
     guard let file = FileHandle(forWritingAtPath: path) else {
       throw Failure(
         .cannotCreate, "cannot be opened for writing", at: path,
@@ -33,12 +23,31 @@ public final class Metrics: Sendable {
     handle = Mutex(file)
   }
 
+  /// As the other, with those lines of the file that `keeping` accepts; a line that was cut off is
+  /// none.
+  convenience init(directory: String, keeping: (String) -> Bool) throws {
+    let bytes = (try? Files.read(Files.join(directory, "metrics.jsonl"))) ?? []
+    let lines = bytes.split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
+    try self.init(
+      directory: directory, lines: lines.filter { $0.hasSuffix("}") && keeping($0) })
+  }
+
   /// Writes one line. The keys keep their order. Throws 74 when the disk refuses.
   public func append(_ pairs: [(key: String, value: SettingValue)]) throws {
-    let line = Data((SettingValue.object(pairs).json + "\n").utf8)
+    try append(line: SettingValue.object(pairs).json)
+  }
+
+  func append(line: String) throws {
+    try use { try $0.write(contentsOf: Data((line + "\n").utf8)) }
+  }
+
+  /// Makes what was written outlive a power failure. Throws 74.
+  func synchronize() throws { try use { try $0.synchronize() } }
+
+  private func use(_ body: (FileHandle) throws -> Void) throws {
     try handle.withLock { handle in
       do {
-        try handle?.write(contentsOf: line)
+        if let handle { try body(handle) }
       } catch {
         throw Failure(
           .ioFailed, "cannot be written", at: path, found: "\(error)",

@@ -20,6 +20,9 @@ public final class Stage: Sendable {
   /// Only the first samples; nil takes all.
   public let limit: Int?
 
+  /// Make the output again and remove what is there.
+  let redo: Bool
+
   private let isQuiet: Bool
   private let memory = MemoryWatch()
   private let start = Stage.monotonicSeconds()
@@ -32,6 +35,7 @@ public final class Stage: Sendable {
     let cores = ProcessInfo.processInfo.activeProcessorCount
     threads = options.threads ?? (preset.run.threads > 0 ? preset.run.threads : cores)
     limit = options.limit
+    redo = options.redo
     Parallelism.threads = threads
     isQuiet = options.quiet
     log = Logger(label: Stage.label(name, arguments: CommandLine.arguments)) { label in
@@ -75,13 +79,9 @@ public final class Stage: Sendable {
       label: label, unit: unit, total: total, done: done, logger: log, isVisible: !isQuiet)
   }
 
-  /// Opens `metrics.jsonl` in an artifact's folder, empty.
-  public func metrics(_ directory: String) throws -> Metrics {
-    try Metrics(directory: directory, keeping: nil)
-  }
-
-  /// Opens `metrics.jsonl` of a run that is continued, with the lines that `keeping` accepts.
-  public func metrics(_ directory: String, keeping: @escaping (String) -> Bool) throws -> Metrics {
+  /// Opens `metrics.jsonl` in an artifact's folder, with the lines of an earlier run that `keeping`
+  /// accepts.
+  func metrics(_ directory: String, keeping: @escaping (String) -> Bool) throws -> Metrics {
     try Metrics(directory: directory, keeping: keeping)
   }
 

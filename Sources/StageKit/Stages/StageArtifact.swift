@@ -1,17 +1,24 @@
 import Artifacts
 import Failures
+import Kernels
 import Logging
 
 extension Stage {
   /// Opens the artifact that this stage writes, or returns nil when it is finished already, with
   /// the same settings and inputs: then there is nothing to do, and the log says so.
   ///
-  /// `settings` must hold all that decides the content; `--limit` is added here. `redo` says why a
-  /// finished one is made again all the same. Throws 73 when the folder cannot be written or holds
-  /// something else.
+  /// - Parameters:
+  ///   - settings: all that decides the content, by section; `--limit` is added here.
+  ///   - execution: what else of the sections is recorded.
+  ///   - seeded: whether the seed decides the content.
+  ///   - redo: why a finished one is made again all the same.
+  ///   - before: plans and checks; called when there is something to do, before anything in the
+  ///     folder is touched, so that what is refused has cost nothing.
+  /// Throws 73 when the folder cannot be written or holds something else, and what `before` throws.
   public func artifact(
-    at directory: String, kind: ArtifactKind, settings: JSON, inputs: [String: String],
-    samplesPerShard: Int = 128, redo: String? = nil
+    at directory: String, kind: ArtifactKind, settings: JSON, execution: JSON = [:],
+    inputs: [String: String], seeded: Bool = false, samplesPerShard: Int = 128,
+    redo: String? = nil, before: () throws -> Void = {}
   ) throws -> ArtifactWriter? {
     var settings = settings
     if let limit, case .object(var members) = settings {
@@ -19,17 +26,61 @@ extension Stage {
       settings = .object(members)
     }
     let writer = try ArtifactWriter(
-      directory: directory, kind: kind, settings: settings, inputs: inputs, seed: seed,
-      threads: threads, samplesPerShard: samplesPerShard, program: name, version: Stage.version,
-      redo: redo)
+      directory: directory, kind: kind, settings: settings, execution: execution, inputs: inputs,
+      seed: seeded ? seed : nil, threads: threads, samplesPerShard: samplesPerShard, program: name,
+      version: Stage.version, redo: redo, discard: self.redo, before: before)
     if writer.isComplete {
       writer.confirm()
       log.info("nothing to do: \(directory) is finished")
       return nil
     }
-    if let reason = writer.startedOver { log.warning("starting over: \(reason)") }
+    if let reason = writer.startedOver {
+      let place = writer.movedAside.map {
+        ". What was there lies in \($0) until this is finished"
+      }
+      log.warning("starting over: \(reason)\(place ?? "")")
+    }
     if writer.isContinuing { log.info("continuing \(directory)") }
+    if let repaired = writer.repaired {
+      // Its bytes are those of so many threads.
+      Parallelism.threads = repaired.threads
+      let lost = repaired.shards.count - writer.finishedShards.count
+      let shards = "\(lost) of its \(repaired.shards.count) shards \(lost == 1 ? "is" : "are")"
+      log.warning("\(directory) is finished, but \(shards) missing or damaged: made again")
+    }
     return writer
+  }
+
+  /// Writes the shards that are missing, each with its line of metrics, under a progress bar.
+  /// - Parameters:
+  ///   - indices: the samples of the whole artifact.
+  ///   - unit: a plural: samples, questions.
+  ///   - body: appends the records of a shard's samples, calls `advance` with how many it has
+  ///     done, and returns what to write to the metrics.
+  /// Throws 75 after a signal where `body` looks for one; finished shards stay.
+  public func writeShards(
+    of indices: [Int], to writer: ArtifactWriter, unit: String, label: String,
+    _ body: (
+      _ members: [Int], _ append: (Record) throws -> Void, _ advance: (Int) -> Void
+    ) throws -> [(key: String, value: SettingValue)]
+  ) throws {
+    let pending = writer.unfinishedShards(of: indices)
+    let left = pending.reduce(0) { $0 + $1.indices.count }
+    let progress = progress(
+      total: indices.count, unit: unit, label: label, done: indices.count - left)
+    let metrics = try ShardMetrics(writer)
+    for (shard, members) in pending {
+      try metrics.write(shard) { append in
+        let pairs = try withoutActuallyEscaping(append) { append in
+          try body(members, append) { progress.advance($0) }
+        }
+        return [("shard", .int(shard)), (key: unit, .int(members.count))] + pairs + [
+          ("seconds", .number((wallSeconds * 1000).rounded() / 1000))
+        ]
+      }
+    }
+    metrics.close()
+    progress.finish()
   }
 
   /// Writes the manifest, with this stage's time and memory, and says so.
@@ -37,14 +88,59 @@ extension Stage {
   public func finish(_ writer: ArtifactWriter, facts: [String: JSON] = [:]) throws -> Manifest {
     let manifest = try writer.finish(
       facts: facts, wallSeconds: wallSeconds, peakBytes: peakBytes)
-    log.info("wrote \(writer.directory) in \(Progress.duration(wallSeconds))")
+    guard let repaired = writer.repaired else {
+      log.info("wrote \(writer.directory) in \(Progress.duration(wallSeconds))")
+      return manifest
+    }
+    if manifest == repaired {
+      log.info("repaired \(writer.directory): its content is as it was")
+    } else {
+      let consequence = "what was made from it does not fit any more"
+      log.warning(
+        "repaired \(writer.directory), but its content is another now: \(consequence)")
+    }
     return manifest
   }
 }
 
+/// `metrics.jsonl` of an artifact of shards: a line a shard, kept with the shard itself, so that
+/// whatever stops the program between the two, both are there or neither.
+public struct ShardMetrics {
+  private let writer: ArtifactWriter
+  private let metrics: Metrics?
+
+  /// Starts the file with the lines of the shards that are done. A repair has all its lines.
+  /// - Parameter done: the finished shards that stay; nil for all.
+  public init(_ writer: ArtifactWriter, done: Set<Int>? = nil) throws {
+    self.writer = writer
+    metrics =
+      writer.repaired == nil
+      ? try Metrics(directory: writer.directory, lines: writer.lines(of: done)) : nil
+  }
+
+  /// Writes a shard whose body returns its line.
+  public func write(
+    _ shard: Int,
+    _ body: (_ append: (Record) throws -> Void) throws -> [(key: String, value: SettingValue)]
+  ) throws {
+    var line = ""
+    try writer.writeMeasuredShard(shard) { append in
+      let pairs = try withoutActuallyEscaping(append) { try body($0) }
+      line = SettingValue.object(pairs).json
+      return line
+    }
+    try metrics?.append(line: line)
+  }
+
+  public func close() { metrics?.close() }
+}
+
 extension SettingsSection {
-  /// The section as a JSON object, for an artifact's manifest.
-  public var json: JSON { settings.asJSON }
+  /// What of the section decides the content, as a JSON object for a manifest.
+  public var json: JSON { SettingValue.object(values(.content)).asJSON }
+
+  /// What of it does not.
+  public var execution: JSON { SettingValue.object(values(.execution)).asJSON }
 }
 
 extension SettingValue {

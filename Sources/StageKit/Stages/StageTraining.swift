@@ -67,11 +67,15 @@ public struct StageTraining {
     lines: (Int) throws -> [[(key: String, value: SettingValue)]]
   ) throws {
     var first = 0
-    if let earlier = try state.restore(optimizers) {
+    let earlier = try state.restore(optimizers) { failure in
+      stage.log.warning("a saved state of the training cannot be used: \(failure)")
+    }
+    if let earlier {
       first = earlier.step
       try restore(earlier.words)
       stage.log.info("continuing after step \(first) of \(steps)")
     }
+    // Steps after the state are done again, and write their lines again.
     let metrics = try stage.metrics(directory) { line in
       Self.stepOf(line).map { $0 < first } ?? (first > 0)
     }
@@ -96,6 +100,8 @@ public struct StageTraining {
         } ?? "")
       let due = checkpointMinutes > 0 && -saved.timeIntervalSinceNow > checkpointMinutes * 60
       if due || stage.interrupted {
+        // A state without the lines of its steps would lose them for ever.
+        try metrics.synchronize()
         try state.save(step: number + 1, optimizers: optimizers, words: save())
         saved = Date()
       }
