@@ -87,7 +87,9 @@ let stages: [(name: String, needs: [String])] = [
     "vlsi-evaluate",
     ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]
   ),
-  ("vlsi-plan", ["Artifacts", "Checkpoints", "Kernels", "Planning", "Training"]),
+  (
+    "vlsi-plan", ["Artifacts", "Checkpoints", "Evaluation", "Kernels", "Planning", "Training"]
+  ),
   ("vlsi-report", ["Artifacts", "Kernels", "Reporting"]),
   ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (

@@ -14,7 +14,7 @@ struct RunInputs {
   init(teacher: String, student: String, samples: String) throws {
     self.teacher = try Backbone(teacher)
     self.student = try Backbone(student)
-    try self.student.tokenizer.requireTeachers(self.teacher.tokenizer, of: teacher, at: student)
+    try Self.requireFit(student: self.student, teacher: self.teacher)
     teacherSamples = try ExampleReader(
       samples: samples, config: self.teacher.config, processor: self.teacher.processor)
     studentSamples = try ExampleReader(
@@ -22,8 +22,16 @@ struct RunInputs {
     for backbone in [self.teacher, self.student] {
       try backbone.requireSamples(studentSamples.artifact)
     }
+  }
+
+  /// One tokenizer, and images seen alike.
+  ///
+  /// - Throws: 65 naming both and what differs.
+  static func requireFit(student: Backbone, teacher: Backbone) throws {
+    try student.tokenizer.requireTeachers(
+      teacher.tokenizer, of: teacher.directory, at: student.directory)
     // Both must see the same image tokens: the same patches, merged alike.
-    let (ours, theirs) = (self.student.config.vision, self.teacher.config.vision)
+    let (ours, theirs) = (student.config.vision, teacher.config.vision)
     for (what, here, there) in [
       ("patch size", ours.patchSize, theirs.patchSize),
       ("merge size", ours.spatialMergeSize, theirs.spatialMergeSize),
@@ -31,7 +39,7 @@ struct RunInputs {
     ] where here != there {
       throw Failure(
         .badData, "teacher and student see images in other patches: the \(what) differs",
-        at: student, expected: "\(there), that of \(teacher)", found: "\(here)")
+        at: student.directory, expected: "\(there), that of \(teacher.directory)", found: "\(here)")
     }
   }
 }

@@ -33,18 +33,12 @@ struct Verdict {
       failure = failure ?? problem
     }
     let survey = plan.survey
-    let most = plan.preset.prepare.maxRejectShare
-    if survey.rejectShare > most {
-      refuse(
-        "data",
-        Failure(
-          .badData, "too many entries would be rejected",
-          at: inputs.studentSamples.artifact.directory,
-          expected: "a share of at most \(most) (prepare.max_reject_share)",
-          found: String(format: "%.3f of those surveyed", survey.rejectShare),
-          advice: "See rejects.jsonl there."))
-    } else {
+    do {
+      try Self.requireFewRejects(
+        survey.rejectShare, of: inputs.studentSamples.artifact.directory, plan.preset)
       good("data", PlanTable.data(survey))
+    } catch let problem as Failure {
+      refuse("data", problem)
     }
     if let available = MemoryPlan.available() {
       let large = stages.filter { $0.memory > available }
@@ -76,6 +70,16 @@ struct Verdict {
       }
     }
     if let failure { throw failure }
+  }
+
+  /// Refuses a survey with more rejects than the preset bears. Throws 65.
+  static func requireFewRejects(_ share: Double, of samples: String, _ preset: Preset) throws {
+    let most = preset.prepare.maxRejectShare
+    guard share > most else { return }
+    throw Failure(
+      .badData, "too many entries would be rejected", at: samples,
+      expected: "a share of at most \(most) (prepare.max_reject_share)",
+      found: String(format: "%.3f of those surveyed", share), advice: "See rejects.jsonl there.")
   }
 
   private func good(_ topic: String, _ text: String) {

@@ -22,21 +22,43 @@ struct PlanCommand: StageCommand {
   }
 
   @Option(help: "The teacher's checkpoint.")
-  var teacher: String
+  var teacher: String?
   @Option(help: "The student's checkpoint.")
-  var student: String
+  var student: String?
   @Option(help: "Samples of the data set, as vlsi-prepare --spread makes them.")
-  var samples: String
+  var samples: String?
   @Option(help: "The run's folder: its disk must have room.")
-  var run: String
+  var run: String?
   @Flag(help: "Only check preset, checkpoints, data, memory and disk; rehearse nothing.")
   var check = false
+  @Flag(help: "Only check that the inputs that are named fit together, and say nothing if so.")
+  var inputs = false
+  @Option(help: "With --inputs: a benchmark to be read too.")
+  var benchmark: String?
+  @Option(help: "With --inputs: where the benchmark's pictures lie (default: its folder).")
+  var images: String?
   @Option(help: "How the plan is printed.")
   var format = Format.text
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    guard !inputs else { return }
+    for (name, value) in [
+      ("teacher", teacher), ("student", student), ("samples", samples), ("run", run),
+    ] where value == nil {
+      throw ValidationError("Missing expected argument '--\(name) <\(name)>'.")
+    }
+  }
+
   func run(stage: Stage) throws {
     Parallelism.threads = stage.threads
+    if inputs {
+      return try InputCheck(
+        preset: stage.preset, teacher: teacher, student: student, samples: samples,
+        benchmark: benchmark, images: images
+      ).run()
+    }
+    guard let teacher, let student, let samples, let run else { return }
     let inputs = try RunInputs(teacher: teacher, student: student, samples: samples)
     let survey = try SampleSurvey(inputs.studentSamples, limit: stage.limit)
     let plan = try RunPlan(
