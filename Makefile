@@ -21,23 +21,16 @@ RUNS := $(filter-out $(PARTS),$(PRESETS))
 # Only the runs that this call is about: their inputs and their slices are looked up now.
 ACTIVE := $(foreach n,$(PRESETS),$(if $(filter %-$n runs/$n/%,$(MAKECMDGOALS)),$n)) \
   $(foreach n,$(PARTS),$(foreach r,teacher student,$(if $(filter $(n:%-$r=$r-%),$(MAKECMDGOALS)),$n)))
-include $(wildcard $(ACTIVE:%=runs/%/inputs.mk))
+include pipeline/inputs.mk
 
-INPUTS := TEACHER STUDENT DATASET IMAGES BENCHMARK
-# Inputs named on the command line are remembered by the run.
-$(foreach n,$(ACTIVE),$(foreach i,$(INPUTS),$(if $($i),$(eval $i_$n := $($i)))))
-given = $(strip $(foreach i,$(INPUTS),$(if $($i),$i)))
-remember = $(shell mkdir -p runs/$1 && printf '%s\n' $(foreach i,$(INPUTS),$(if $($i_$1),'$i_$1 := $($i_$1)')) > runs/$1/inputs.mk)
-$(if $(given),$(foreach n,$(ACTIVE),$(call remember,$n)))
-
-slices = $(shell mkdir -p runs/$2/.preset && awk -v preset=pipeline/$1.yaml \
-  -v out=runs/$2/.preset/$3 -v inputs="$(foreach i,$(INPUTS),$(if $($i_$2),$i=$($i_$2)))" \
-  -f pipeline/slices.awk)
+# The seed on the command line counts for this call alone; SEED and not THREADS is in the slices.
+slices = $(shell mkdir -p runs/$2/$(SLICES) && $(call in_environment,$2) awk \
+  -v preset=pipeline/$1.yaml -v out=runs/$2/$(SLICES)/$3 -v seed=$(SEED) -f pipeline/slices.awk)
 $(foreach n,$(ACTIVE),$(call slices,$n,$n,)\
   $(foreach b,sft last-layer dense lookup,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
 $(foreach n,$(ACTIVE),\
-  $(eval EMBEDDED_$n := $(filter yes,$(shell cat runs/$n/.preset/embedded)))\
-  $(eval THREADS_$n := $(filter-out 0,$(shell cat runs/$n/.preset/threads))))
+  $(eval EMBEDDED_$n := $(filter yes,$(shell cat runs/$n/$(SLICES)/embedded)))\
+  $(eval THREADS_$n := $(filter-out 0,$(shell cat runs/$n/$(SLICES)/threads))))
 
 # Two live bars on one terminal would overwrite each other: lines then.
 export VLSI_PROGRESS = $(if $(jobs),lines)
@@ -75,7 +68,7 @@ define announce
 endef
 
 STAGES := synthesize prepare extract verbalize target align finetune evaluate report
-.PHONY: $(foreach s,$(STAGES) distill compare plan check graph dump verify clean forget,$(call stage_targets,$s))
+.PHONY: $(foreach s,$(STAGES) distill compare plan check inputs graph dump verify clean,$(call stage_targets,$s))
 
 $(call stage_targets,synthesize): synthesize-%: runs/%/data/synthesis.json
 	$(announce)
@@ -104,6 +97,7 @@ $(call stage_targets,report): report-%: runs/%/report/manifest.json
 JOBS ?= $(or $(foreach t,$(THREADS_$*),$(shell echo $$(($(CORES) / $t > 0 ? $(CORES) / $t : 1)))),1)
 side_by_side = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 $(call stage_targets,distill): distill-%: | $(BUILT)
+	$(if $(MAKE_RESTARTS),,$(if $(dataset)$(teacher)$(student),$(check_inputs)))
 	@touch runs/$*/.preset/started
 	@$(MAKE) --no-print-directory $(side_by_side) complete-$*
 	@if [ runs/$*/report/manifest.json -nt runs/$*/.preset/started ]; then \
@@ -144,6 +138,7 @@ after_synthesize := data evaluation $(after_prepare)
 redo_targets := $(foreach s,$(STAGES),$(call stage_targets,redo-$s))
 .PHONY: $(redo_targets)
 $(redo_targets):
+	@$(MAKE) --no-print-directory inputs-$(redo_run) REMOVED="$(after_$(redo_stage))"
 	rm -rf $(addprefix runs/$(redo_run)/,$(after_$(redo_stage)))
 	@$(MAKE) --no-print-directory distill-$(redo_run)
 redo_stage = $(word 2,$(subst -, ,$@))
@@ -153,12 +148,20 @@ redo_run = $(patsubst redo-$(redo_stage)-%,%,$@)
 
 define before_run
 $(BIN)/vlsi-plan $(call options,$*) --teacher $(teacher) --student $(student) \
-	  --samples $(<D) --run runs/$* $1
+	  --samples runs/$*/.survey --run runs/$* $1
 endef
-$(call stage_targets,plan): plan-%: runs/%/.survey/manifest.json | $(BUILT)
+# What is there now, each time: pictures may have gone, though the data set is the same.
+$(call stage_targets,plan): plan-%: $$(call dataset_files,$$*) | $(BUILT)
+	$(survey)
 	$(call before_run)
-$(call stage_targets,check): check-%: runs/%/.survey/manifest.json | $(BUILT)
+$(call stage_targets,check): check-%: $$(call dataset_files,$$*) | $(BUILT)
+	$(survey)
 	$(call before_run,--check)
+
+# The quick look with which distill begins, by itself.
+$(call stage_targets,inputs): inputs-%: | $(BUILT)
+	$(check_inputs)
+	@:
 
 # MARK: Looking into a run
 
@@ -207,7 +210,7 @@ help:
 	@echo "  make verify-NAME         every checksum"
 	@echo "  make clean-NAME          remove the run"
 	@echo "  make -n …                shows the steps; make -j2 … takes two branches side by side"
-	@echo "  THREADS=n  SEED=n  COMPARE=0 (no baselines)"
+	@echo "  THREADS=n  SEED=n (this call's)  COMPARE=0 (no baselines)"
 	@echo
 	@echo "The programs:              .build/release/vlsi-* --help"
 	@echo "  make build | test | lint | format"

@@ -13,10 +13,11 @@ BEGIN {
   folder = home "/" folder
   system("mkdir -p " folder "/presets " folder "/settings")
   own = "own"
-  read_list()
-  choose()
   student[own] = run_student
   teacher[own] = run_teacher
+  write_slices(own)
+  read_list()
+  choose()
   data = place("data", data_key(own), home "/data")
   samples = place("samples", samples_key(own, data), home "/samples")
   place("features/teacher", features_key(own, samples, "teacher"), home "/features/teacher")
@@ -113,17 +114,15 @@ function preset_of(cell) {
 
 # MARK: Slices
 
-function write_slices(cell,   inputs_of_cell) {
-  inputs_of_cell = inputs
-  if (student[cell] != run_student) inputs_of_cell = inputs_of_cell " STUDENT=" student[cell]
-  if (teacher[cell] != run_teacher) inputs_of_cell = inputs_of_cell " TEACHER=" teacher[cell]
-  system("awk -v preset=" preset_of(cell) " -v out=" folder "/settings/" cell ". -v inputs='" \
-    inputs_of_cell "' -f pipeline/slices.awk")
+# Without the preset's seed: each seed of the ablations has folders of its own.
+function write_slices(cell,   brings) {
+  if (student[cell] != run_student) brings = brings "STUDENT=" student[cell] " "
+  if (teacher[cell] != run_teacher) brings = brings "TEACHER=" teacher[cell] " "
+  system(brings "awk -v preset=" preset_of(cell) " -v out=" folder "/settings/" cell \
+    ". -v seed=none -f pipeline/slices.awk")
 }
 
-function slice_file(cell, name) {
-  return cell == own ? home "/.preset/" name : folder "/settings/" cell "." name
-}
+function slice_file(cell, name) { return folder "/settings/" cell "." name }
 
 function slice(cell, name,   file, line, text) {
   file = slice_file(cell, name)
@@ -172,7 +171,11 @@ function rule(target, needs, cell, stage, program, arguments) {
     target, needs, slice_file(cell, stage), program, preset_of(cell), threads, arguments > rules
 }
 
-function files_of(checkpoint) { return "$(call checkpoint," checkpoint ")" }
+function files_of(checkpoint) {
+  if (checkpoint == run_student) return student_files
+  if (checkpoint == run_teacher) return teacher_files
+  return "$(call checkpoint," checkpoint ")"
+}
 
 function features_of(cell, role, samples,   at, model) {
   model = role == "teacher" ? teacher[cell] : student[cell]
@@ -218,9 +221,9 @@ function model_of(cell, seed,   data, samples, adapter, at) {
   if (embedded)
     rule(data "/synthesis.json", "", cell, "data", "synthesize data", "")
   samples = place("samples", samples_key(cell, data), folder "/samples/" cell)
-  rule(samples "/manifest.json", embedded ? data "/synthesis.json" : dataset, cell, "samples", \
-    "prepare", "--dataset " (embedded ? data "/train.json" : dataset) " --images " \
-    (embedded ? data : images) " --model " student[cell])
+  rule(samples "/manifest.json", embedded ? data "/synthesis.json" : dataset_files, cell, "samples", \
+    "prepare", "--dataset " (embedded ? data "/train.json" : dataset images) \
+    " --model " student[cell])
   if (adapter != "") adapter = adapter_of(cell, samples, seed)
   at = place("model", samples SUBSEP adapter SUBSEP student[cell] SUBSEP seed SUBSEP \
     slice(cell, "model"), folder "/seed-" seed "/model/" cell)
@@ -237,7 +240,6 @@ function evaluation_of(cell, seed,   model, trained, at) {
   at = place("evaluation", model SUBSEP slice(cell, "evaluation"), \
     folder "/" (trained ? "seed-" seed "/" : "") split_name "/" cell)
   rule(at "/manifest.json", held_out " " (trained ? model "/manifest.json" : files_of(model)), \
-    cell, "evaluation", "evaluate", "--model " model " --benchmark " benchmark \
-    " --images " benchmark_images)
+    cell, "evaluation", "evaluate", "--model " model " --benchmark " benchmark images)
   return at
 }

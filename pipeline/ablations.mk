@@ -14,14 +14,23 @@ SEEDS ?= 0 1 2
 SPLIT ?= test
 
 # Rules for run $1: only when they are asked for, since they are many.
-ablation_rules = $(shell awk -v run=$1 -v list=$(ABLATIONS) -v wanted="$(CELLS)" \
-  -v seeds="$(SEEDS)" -v embedded=$(EMBEDDED_$1) -v run_student=$(or $(STUDENT_$1),data/student) \
-  -v run_teacher=$(or $(TEACHER_$1),data/teacher) -v dataset="$(DATASET_$1)" \
-  -v images="$(or $(IMAGES_$1),$(patsubst %/,%,$(dir $(DATASET_$1))))" -v split_name=$(SPLIT) \
-  -v benchmark="$(or $(BENCHMARK_$1),runs/$1/data/$(SPLIT).tsv)" -v held_out="$(held_out_$1)" \
-  -v benchmark_images="$(or $(IMAGES_$1),$(patsubst %/,%,$(dir $(or $(BENCHMARK_$1),runs/$1/data/))))" \
+# What the user brought enters them by name, never as text: a path may hold anything.
+ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v list=$(ABLATIONS) \
+  -v wanted="$(CELLS)" -v seeds="$(SEEDS)" -v embedded=$(EMBEDDED_$1) \
+  -v run_student='$$(own_student)' -v run_teacher='$$(own_teacher)' -v dataset='$$(own_dataset)' \
+  -v benchmark='$$(own_benchmark)' -v images='$$(own_images)' \
+  -v student_files=$(call student_files,$1) -v teacher_files=$(call teacher_files,$1) \
+  -v dataset_files=$(call dataset_files,$1) -v held_out=$(held_out_$1) -v split_name=$(SPLIT) \
   -v threads='$(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$1),,$$(if $$(jobs), --threads $$(share))))' \
-  -v inputs="$(foreach i,$(INPUTS),$(if $($i_$1),$i=$($i_$1)))" -f pipeline/ablations.awk)
+  -f pipeline/ablations.awk)
+own_student = $(call own_or,STUDENT,data/student)
+own_teacher = $(call own_or,TEACHER,data/teacher)
+own_dataset = $(call own_or,DATASET)
+own_benchmark = $(call own_or,BENCHMARK,runs/$(ABLATED)/data/$(SPLIT).tsv)
+own_images = $(if $(IMAGES_$(ABLATED)), --images $(call own_or,IMAGES))
+own_or = $(if $($1_$(ABLATED)),$(call quote,$($1_$(ABLATED))),$2)
+# The files of a checkpoint that a cell of the list names.
+checkpoint = $(wildcard $(addprefix $1/,*.json *.safetensors))
 ABLATED := $(patsubst ablated-%,%,$(filter ablated-%,$(MAKECMDGOALS)))
 $(foreach n,$(ABLATED),\
   $(eval held_out_$n := $(call benchmark_files,$n))\

@@ -14,24 +14,24 @@
 runs/%/pretrain/init/config.json: | $(BUILT)
 	$(BIN)/vlsi-synthesize checkpoint $(call options,$*) --like $* --layers 1 --output $(@D)
 
-runs/%/pretrain/data/synthesis.json: runs/%/.preset/data | $(BUILT)
+runs/%/pretrain/data/synthesis.json: runs/%/$(SLICES)/data | $(BUILT)
 	$(BIN)/vlsi-synthesize data $(call options,$*) --splits pretrain --output $(@D)
 	@touch $@
 
 runs/%/pretrain/samples/dense/manifest.json: runs/%/pretrain/data/synthesis.json \
-    runs/%/pretrain/init/config.json runs/%/.preset/samples | $(BUILT)
+    runs/%/pretrain/init/config.json runs/%/$(SLICES)/samples | $(BUILT)
 	$(BIN)/vlsi-prepare $(call options,$*) --dataset runs/$*/pretrain/data/pretrain-dense.json \
 	  --images runs/$*/pretrain/data --model runs/$*/pretrain/init --output $(@D)
 	@touch $@
 
 runs/%/pretrain/samples/questions/manifest.json: runs/%/pretrain/data/synthesis.json \
-    runs/%/pretrain/init/config.json runs/%/.preset/samples | $(BUILT)
+    runs/%/pretrain/init/config.json runs/%/$(SLICES)/samples | $(BUILT)
 	$(BIN)/vlsi-prepare $(call options,$*) --dataset runs/$*/pretrain/data/pretrain.json \
 	  --images runs/$*/pretrain/data --model runs/$*/pretrain/init --output $(@D)
 	@touch $@
 
 runs/%/pretrain/samples/lookup/manifest.json: runs/%/pretrain/data/synthesis.json \
-    runs/%/pretrain/init/config.json runs/%/.preset/samples | $(BUILT)
+    runs/%/pretrain/init/config.json runs/%/$(SLICES)/samples | $(BUILT)
 	$(BIN)/vlsi-prepare $(call options,$*) --dataset runs/$*/pretrain/data/pretrain-lookup.json \
 	  --images runs/$*/pretrain/data --model runs/$*/pretrain/init --output $(@D)
 	@touch $@
@@ -39,7 +39,7 @@ runs/%/pretrain/samples/lookup/manifest.json: runs/%/pretrain/data/synthesis.jso
 # MARK: To see, to look up, to answer
 
 runs/%/pretrain/seeing/manifest.json: runs/%/pretrain/samples/dense/manifest.json \
-    runs/%/.preset/dense.model | $(BUILT)
+    runs/%/$(SLICES)/dense.model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-dense) --model runs/$*/pretrain/init \
 	  --samples runs/$*/pretrain/samples/dense --output $(@D)
 	@touch $@
@@ -49,7 +49,7 @@ runs/%/pretrain/start/config.json: runs/%/pretrain/seeing/manifest.json
 	  --output $(@D)
 
 runs/%/pretrain/looking/manifest.json: runs/%/pretrain/start/config.json \
-    runs/%/pretrain/samples/lookup/manifest.json runs/%/.preset/lookup.model | $(BUILT)
+    runs/%/pretrain/samples/lookup/manifest.json runs/%/$(SLICES)/lookup.model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-lookup) --model runs/$*/pretrain/start \
 	  --samples runs/$*/pretrain/samples/lookup --output $(@D)
 	@touch $@
@@ -59,7 +59,7 @@ looks_up = $(filter $1-lookup,$(PRESETS))
 before_answers = runs/$1/pretrain/$(if $(looks_up),looking/manifest.json,start/config.json)
 
 runs/%/pretrain/model/manifest.json: $$(call before_answers,$$*) \
-    runs/%/pretrain/samples/questions/manifest.json runs/%/.preset/model | $(BUILT)
+    runs/%/pretrain/samples/questions/manifest.json runs/%/$(SLICES)/model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*) --model $(<D) \
 	  --samples runs/$*/pretrain/samples/questions --output $(@D)
 	@touch $@

@@ -8,20 +8,27 @@
 
 BIN ?= .build/release
 
-# What the user brought, by run; the embedded run brings its own.
-teacher = $(or $(TEACHER_$*),$(if $(EMBEDDED_$*),data/teacher,$(call lacking,TEACHER)))
-student = $(or $(STUDENT_$*),$(if $(EMBEDDED_$*),data/student,$(call lacking,STUDENT)))
-dataset = $(or $(DATASET_$*),$(if $(EMBEDDED_$*),runs/$*/data/train.json,$(call lacking,DATASET)))
-images = $(or $(IMAGES_$*),$(patsubst %/,%,$(dir $(dataset))))
-benchmark = $(or $(BENCHMARK_$*),$(if $(EMBEDDED_$*),runs/$*/data/test.tsv))
+# What the user brought, by run, as words of a command line; the embedded run brings its own.
+brought = $(if $($1_$*),$(call quote,$($1_$*)))
+teacher = $(or $(call brought,TEACHER),$(if $(EMBEDDED_$*),data/teacher,$(call lacking,TEACHER)))
+student = $(or $(call brought,STUDENT),$(if $(EMBEDDED_$*),data/student,$(call lacking,STUDENT)))
+dataset = $(or $(call brought,DATASET),$(if $(EMBEDDED_$*),runs/$*/data/train.json,$(call lacking,DATASET)))
+benchmark = $(or $(call brought,BENCHMARK),$(if $(EMBEDDED_$*),runs/$*/data/test.tsv))
+# Without, the programs take the folder of the data set or of the benchmark.
+images_option = $(if $(IMAGES_$*), --images $(call brought,IMAGES))
 lacking = $(shell pipeline/inputs.sh $* >&2)$(error $* needs $1=…, as in: make distill-$* TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder [BENCHMARK=test.tsv])
 
-# The files whose change makes a stage run again, for run $1.
-checkpoint = $(wildcard $(addprefix $1/,*.json *.safetensors))
-teacher_files = $(call checkpoint,$(or $(TEACHER_$1),data/teacher))
-student_files = $(call checkpoint,$(or $(STUDENT_$1),data/student))
-dataset_files = $(or $(wildcard $(DATASET_$1)),$(if $(EMBEDDED_$1),runs/$1/data/synthesis.json))
-benchmark_files = $(or $(wildcard $(BENCHMARK_$1)),$(if $(EMBEDDED_$1),runs/$1/data/synthesis.json))
+# The files whose change makes a stage run again, for run $1: the stamps of what the user brought.
+stamp = runs/$1/$(SLICES)/files-$2
+$(foreach n,$(ACTIVE),$(shell pipeline/follow.sh runs/$n/$(SLICES) \
+  $(call quote,TEACHER=$(or $(TEACHER_$n),data/teacher)) \
+  $(call quote,STUDENT=$(or $(STUDENT_$n),data/student)) \
+  $(foreach i,DATASET BENCHMARK,$(if $($i_$n),$(call quote,$i=$($i_$n))))))
+teacher_files = $(call stamp,$1,TEACHER)
+student_files = $(call stamp,$1,STUDENT)
+embedded_data = $(if $(EMBEDDED_$1),runs/$1/data/synthesis.json)
+dataset_files = $(if $(DATASET_$1),$(call stamp,$1,DATASET),$(embedded_data))
+benchmark_files = $(if $(BENCHMARK_$1),$(call stamp,$1,BENCHMARK),$(embedded_data))
 
 # Side by side, each stage takes its share of the cores, unless THREADS or the preset says more.
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
@@ -32,49 +39,50 @@ options = --preset pipeline/$1.yaml$(threads)$(if $(SEED), --seed $(SEED))
 
 # MARK: Data
 
-runs/%/data/synthesis.json: runs/%/.preset/data | $(BUILT)
+runs/%/data/synthesis.json: runs/%/$(SLICES)/data | $(BUILT)
 	$(BIN)/vlsi-synthesize data $(call options,$*) --output $(@D)
 	@touch $@
 
-runs/%/samples/manifest.json: runs/%/.preset/samples $$(call dataset_files,$$*) | $(BUILT)
-	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset) --images $(images) \
+runs/%/samples/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
 	  --model $(student) --output $(@D)
 	@touch $@
 
-# A sample of the data set, to plan with.
-runs/%/.survey/manifest.json: runs/%/.preset/samples $$(call dataset_files,$$*) | $(BUILT)
-	$(BIN)/vlsi-prepare $(call options,$*) --spread 256 --dataset $(dataset) --images $(images) \
-	  --model $(student) --output $(@D)
-	@touch $@
+# A sample of the data set, to check and to plan with: what is there now, not what was.
+define survey
+@rm -rf runs/$*/.survey
+$(BIN)/vlsi-prepare $(call options,$*) --spread 256 --dataset $(dataset)$(images_option) \
+	  --model $(student) --output runs/$*/.survey
+endef
 
 # MARK: The teacher's and the student's branch
 
 runs/%/features/teacher/manifest.json: runs/%/samples/manifest.json \
-    runs/%/.preset/features-teacher $$(call teacher_files,$$*) | $(BUILT)
+    runs/%/$(SLICES)/features-teacher $$(call teacher_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role teacher --model $(teacher) \
 	  --samples runs/$*/samples --output $(@D)
 	@touch $@
 
 runs/%/features/student/manifest.json: runs/%/samples/manifest.json \
-    runs/%/.preset/features-student $$(call student_files,$$*) | $(BUILT)
+    runs/%/$(SLICES)/features-student $$(call student_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role student --model $(student) \
 	  --samples runs/$*/samples --output $(@D)
 	@touch $@
 
 runs/%/verbalizers/teacher/manifest.json: runs/%/features/teacher/manifest.json \
-    runs/%/.preset/verbalizers | $(BUILT)
+    runs/%/$(SLICES)/verbalizers | $(BUILT)
 	$(BIN)/vlsi-verbalize $(call options,$*) --model $(teacher) \
 	  --features runs/$*/features/teacher --output $(@D)
 	@touch $@
 
 runs/%/verbalizers/student/manifest.json: runs/%/features/student/manifest.json \
-    runs/%/.preset/verbalizers | $(BUILT)
+    runs/%/$(SLICES)/verbalizers | $(BUILT)
 	$(BIN)/vlsi-verbalize $(call options,$*) --model $(student) \
 	  --features runs/$*/features/student --output $(@D)
 	@touch $@
 
 runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
-    runs/%/verbalizers/teacher/manifest.json runs/%/.preset/targets \
+    runs/%/verbalizers/teacher/manifest.json runs/%/$(SLICES)/targets \
     $$(call student_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-target $(call options,$*) --teacher $(teacher) --student $(student) \
 	  --features runs/$*/features/teacher --verbalizers runs/$*/verbalizers/teacher \
@@ -85,12 +93,12 @@ runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
 
 runs/%/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
-    runs/%/.preset/adapter | $(BUILT)
+    runs/%/$(SLICES)/adapter | $(BUILT)
 	$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples \
 	  --verbalizers runs/$*/verbalizers/student --targets runs/$*/targets --output $(@D)
 	@touch $@
 
-runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/.preset/model | $(BUILT)
+runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/$(SLICES)/model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*) --model $(student) --adapter runs/$*/adapter \
 	  --samples runs/$*/samples --output $(@D)
 	@touch $@
@@ -98,21 +106,21 @@ runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/.preset/model | 
 # MARK: Two baselines, by presets that extend the run's own: NAME-sft and NAME-last-layer
 
 runs/%/compare/sft/model/manifest.json: runs/%/samples/manifest.json \
-    runs/%/.preset/sft.model $$(call student_files,$$*) | $(BUILT)
+    runs/%/$(SLICES)/sft.model $$(call student_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-sft) --model $(student) \
 	  --samples runs/$*/samples --output $(@D)
 	@touch $@
 
 runs/%/compare/last-layer/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
-    runs/%/.preset/last-layer.adapter | $(BUILT)
+    runs/%/$(SLICES)/last-layer.adapter | $(BUILT)
 	$(BIN)/vlsi-align $(call options,$*-last-layer) --student $(student) \
 	  --samples runs/$*/samples --verbalizers runs/$*/verbalizers/student \
 	  --targets runs/$*/targets --output $(@D)
 	@touch $@
 
 runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter/manifest.json \
-    runs/%/.preset/last-layer.model | $(BUILT)
+    runs/%/$(SLICES)/last-layer.model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-last-layer) --model $(student) \
 	  --adapter runs/$*/compare/last-layer/adapter --samples runs/$*/samples --output $(@D)
 	@touch $@
@@ -123,44 +131,45 @@ runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter
 # student's of before.
 HEARD := 64
 runs/%/features/model/manifest.json: runs/%/model/manifest.json runs/%/samples/manifest.json \
-    runs/%/.preset/features-student | $(BUILT)
+    runs/%/$(SLICES)/features-student | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role student --limit $(HEARD) --model runs/$*/model \
 	  --samples runs/$*/samples --output $(@D)
 	@touch $@
 
 define evaluate
-$(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark) \
-	  --images $(or $(IMAGES_$*),$(patsubst %/,%,$(dir $(benchmark)))) --output $(@D)
+$(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark)$(images_option) \
+	  --output $(@D)
 @touch $@
 endef
 
-runs/%/evaluation/teacher/manifest.json: runs/%/.preset/evaluation \
+runs/%/evaluation/teacher/manifest.json: runs/%/$(SLICES)/evaluation \
     $$(call benchmark_files,$$*) $$(call teacher_files,$$*) | $(BUILT)
 	$(call evaluate,$(teacher))
 
-runs/%/evaluation/student/manifest.json: runs/%/.preset/evaluation \
+runs/%/evaluation/student/manifest.json: runs/%/$(SLICES)/evaluation \
     $$(call benchmark_files,$$*) $$(call student_files,$$*) | $(BUILT)
 	$(call evaluate,$(student))
 
-runs/%/evaluation/model/manifest.json: runs/%/.preset/evaluation \
+runs/%/evaluation/model/manifest.json: runs/%/$(SLICES)/evaluation \
     $$(call benchmark_files,$$*) runs/%/model/manifest.json | $(BUILT)
 	$(call evaluate,runs/$*/model)
 
-runs/%/evaluation/sft/manifest.json: runs/%/.preset/evaluation \
+runs/%/evaluation/sft/manifest.json: runs/%/$(SLICES)/evaluation \
     $$(call benchmark_files,$$*) runs/%/compare/sft/model/manifest.json | $(BUILT)
 	$(call evaluate,runs/$*/compare/sft/model)
 
-runs/%/evaluation/last-layer/manifest.json: runs/%/.preset/evaluation \
+runs/%/evaluation/last-layer/manifest.json: runs/%/$(SLICES)/evaluation \
     $$(call benchmark_files,$$*) runs/%/compare/last-layer/model/manifest.json | $(BUILT)
 	$(call evaluate,runs/$*/compare/last-layer/model)
 
 # Which models of run $1 are asked: none without a benchmark.
-baselines = $(foreach b,sft last-layer,$(if $(wildcard pipeline/$1-$b.yaml),$b))
-asked = $(if $(call benchmark_files,$1),teacher student model \
-  $(if $(filter 1,$(COMPARE)),$(call baselines,$1)))
+# Stripped: a blank between two that are not there would count as something.
+baselines = $(strip $(foreach b,sft last-layer,$(if $(wildcard pipeline/$1-$b.yaml),$b)))
+asked = $(strip $(if $(call benchmark_files,$1),teacher student model \
+  $(if $(filter 1,$(COMPARE)),$(call baselines,$1))))
 evaluations = $(patsubst %,runs/$1/evaluation/%/manifest.json,$(call asked,$1))
 
 runs/%/report/manifest.json: runs/%/model/manifest.json runs/%/features/model/manifest.json \
-    runs/%/.preset/report $$(call evaluations,$$*) $$(wildcard runs/$$*/*/table-*.json) | $(BUILT)
+    runs/%/$(SLICES)/report $$(call evaluations,$$*) $$(wildcard runs/$$*/*/table-*.json) | $(BUILT)
 	$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output $(@D)
 	@touch $@

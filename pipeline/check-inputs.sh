@@ -1,0 +1,56 @@
+#!/bin/sh
+# Whether what the user names can be meant: check-inputs.sh NAME=VALUE…, as Make has it. In no time,
+# before anything is remembered; whether checkpoints and data fit together, vlsi-plan --inputs says.
+set -u
+code=0
+refuse() { # exit code, message
+  printf 'error: %s\n' "$2" >&2
+  [ "$code" -ne 0 ] || code=$1
+}
+for word; do
+  name=${word%%=*}
+  value=${word#*=}
+  case $name in
+    TEACHER | STUDENT)
+      if [ ! -e "$value" ]; then
+        refuse 66 "$name: no such folder: $value; expected a checkpoint as downloaded from the hub"
+      elif [ ! -d "$value" ]; then
+        refuse 65 "$name: not a folder: $value; expected a checkpoint as downloaded from the hub"
+      fi
+      ;;
+    IMAGES)
+      if [ ! -e "$value" ]; then
+        refuse 66 "$name: no such folder: $value; expected where the data set's image paths start"
+      elif [ ! -d "$value" ]; then
+        refuse 65 "$name: not a folder: $value; expected where the data set's image paths start"
+      fi
+      ;;
+    DATASET | BENCHMARK)
+      if [ ! -e "$value" ]; then
+        refuse 66 "$name: no such file: $value"
+      elif [ ! -f "$value" ]; then
+        refuse 65 "$name: not a file: $value"
+      elif [ ! -r "$value" ]; then
+        refuse 66 "$name: no right to read $value"
+      elif [ ! -s "$value" ]; then
+        refuse 65 "$name: the file is empty: $value"
+      fi
+      ;;
+    SEED | THREADS | JOBS | COMPARE)
+      case $value in
+        *[!0-9]* | "") refuse 64 "$name: expected a whole number, found $value" ;;
+      esac
+      ;;
+    CELLS | SEEDS | SPLIT | ABLATIONS)
+      case $value in
+        *[!A-Za-z0-9.,/_+\ -]*)
+          refuse 64 "$name: expected letters, digits and . , / _ + -, found $value" ;;
+      esac
+      case $name:$value in
+        ABLATIONS:*\ * | SPLIT:*[\ /]*)
+          refuse 64 "$name: expected one word without a blank, found $value" ;;
+      esac
+      ;;
+  esac
+done
+exit "$code"
