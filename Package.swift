@@ -101,7 +101,7 @@ let stages: [(name: String, needs: [String])] = [
 
 /// The tests, and what they test besides the floors.
 let tests: [(name: String, programs: [String])] = [
-  ("KernelsTests", []), ("TensorsTests", []), ("ArtifactsTests", ["CLMDB"]),
+  ("FailuresTests", []), ("KernelsTests", []), ("TensorsTests", []), ("ArtifactsTests", ["CLMDB"]),
   ("CheckpointsTests", []), ("DumpTests", ["vlsi-dump"]), ("TokenizationTests", []),
   ("ImagingTests", []), ("PrepareTests", ["vlsi-prepare"]), ("Qwen2VLTests", []),
   ("DistillationTests", []), ("TrainingTests", []), ("EvaluationTests", ["vlsi-synthesize"]),
