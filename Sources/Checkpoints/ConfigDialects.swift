@@ -21,15 +21,25 @@ private struct Section {
   }
 
   /// A size: at least one, and so small that neither a tensor's bytes nor the model's overflow.
-  func size(_ names: String..., or standard: Int? = nil, atMost limit: Int) throws -> Int {
-    guard let value = find(names) else {
-      if let standard { return standard }
-      throw bad(names, "a whole number above zero")
-    }
+  func size(_ names: String..., or standard: Int, atMost limit: Int) throws -> Int {
+    guard let value = find(names) else { return standard }
     guard let number = value.asInt, (1...limit).contains(number) else {
       throw bad(names, "a whole number from 1 to \(limit)")
     }
     return number
+  }
+
+  /// The object under a name, nil where there is none or a null. Throws 65 for anything else.
+  func section(_ name: String) throws -> Section? {
+    guard let value = find([name]) else { return nil }
+    guard value.asObject != nil else { throw bad([name], "an object") }
+    return Section(json: value, place: "\(place), \(name)")
+  }
+
+  func flag(_ name: String) throws -> Bool? {
+    guard let value = find([name]) else { return nil }
+    guard let flag = value.asBool else { throw bad([name], "true or false") }
+    return flag
   }
 
   func token(_ names: String..., or standard: Int) throws -> Int {
@@ -41,11 +51,8 @@ private struct Section {
     return number
   }
 
-  func number(_ names: String..., or standard: Double? = nil) throws -> Double {
-    guard let value = find(names) else {
-      if let standard { return standard }
-      throw bad(names, "a number above zero")
-    }
+  func number(_ names: String..., or standard: Double) throws -> Double {
+    guard let value = find(names) else { return standard }
     guard let number = value.asDouble, number > 0 else { throw bad(names, "a number above zero") }
     return number
   }
@@ -70,6 +77,8 @@ private enum Limit {
   static let few = 16
 }
 
+/// A member that is left out has the value that transformers' `Qwen2VLConfig` gives it: releases
+/// before 4.50 write of `vision_config` only what differs from there.
 extension Qwen2VLConfig {
   /// - Parameter place: the file, for messages.
   public init(_ json: JSON, place: String) throws {
@@ -79,13 +88,10 @@ extension Qwen2VLConfig {
         .badData, "unsupported model type", at: place, expected: "qwen2_vl", found: type,
         advice: "This program distils Qwen2-VL models only")
     }
-    guard let visionJSON = json["vision_config"] else {
-      throw Failure(.badData, "no \"vision_config\"", at: place)
-    }
     let root = Section(json: json, place: place)
-    let vision = Section(json: visionJSON, place: "\(place), vision_config")
-    let text =
-      json["text_config"].map { Section(json: $0, place: "\(place), text_config") } ?? root
+    let vision =
+      try root.section("vision_config") ?? Section(json: [:], place: "\(place), vision_config")
+    let text = try root.section("text_config") ?? root
     for section in [root, text] where section.json["quantization_config"]?.asObject != nil {
       throw Failure(
         .badData, "the weights are quantized", at: section.place, expected: "F32, F16 or BF16",
@@ -99,6 +105,12 @@ extension Qwen2VLConfig {
         found: kind.text())
     }
     try vision.require("hidden_act", "quick_gelu")
+    let turn = try vision.section("rope_parameters")?.number("rope_theta", or: 10_000)
+    if let turn, turn != 10_000 {
+      throw Failure(
+        .badData, "unsupported \"rope_theta\"", at: "\(place), vision_config", expected: "10000",
+        found: "\(turn)")
+    }
 
     self.init(
       text: try Qwen2VLConfig.text(text, root: root), vision: try Qwen2VLConfig.vision(vision),
@@ -116,57 +128,62 @@ extension Qwen2VLConfig {
   }
 
   private static func text(_ section: Section, root: Section) throws -> Text {
-    let rope = ["rope_parameters", "rope_scaling"].lazy
-      .compactMap { name in section.json[name].flatMap { $0.asObject == nil ? nil : (name, $0) } }
-      .first
-    guard let rope, let list = rope.1["mrope_section"]?.asArray else {
-      throw Failure(
-        .badData, "no \"mrope_section\"", at: section.place,
-        expected: "rope_scaling.mrope_section or rope_parameters.mrope_section")
+    let rope = try section.section("rope_parameters") ?? section.section("rope_scaling")
+    var sections = [16, 24, 24]
+    if let given = rope?.json["mrope_section"], given != .null {
+      sections = given.asArray?.compactMap(\.asInt) ?? []
+      guard sections.count == 3, given.asArray?.count == 3,
+        sections.allSatisfy({ (0...(1 << 16)).contains($0) })
+      else {
+        throw Failure(
+          .badData, "bad \"mrope_section\"", at: rope?.place, expected: "three whole numbers",
+          found: String(given.text().prefix(60)))
+      }
     }
-    let sections = list.compactMap(\.asInt)
-    guard sections.count == 3, list.count == 3,
-      sections.allSatisfy({ (0...(1 << 16)).contains($0) })
-    else {
-      throw Failure(
-        .badData, "bad \"mrope_section\"", at: section.place,
-        expected: "three whole numbers", found: rope.1["mrope_section"]?.text())
-    }
-    let kind = (rope.1["rope_type"] ?? rope.1["type"])?.asString ?? "mrope"
+    let kind = (rope?.json["rope_type"] ?? rope?.json["type"])?.asString ?? "mrope"
     guard kind == "mrope" || kind == "default" else {
       throw Failure(
         .badData, "unsupported rotary embedding", at: section.place, expected: "mrope",
         found: kind)
     }
-    let ropeSection = Section(json: rope.1, place: "\(section.place), \(rope.0)")
-    let heads = try section.size("num_attention_heads", atMost: Limit.width)
-    let tie = root.json["tie_word_embeddings"] ?? section.json["tie_word_embeddings"]
+    let theta = try section.number("rope_theta", or: 1_000_000)
+    let ropeTheta = try rope?.number("rope_theta", or: theta) ?? theta
+    guard ropeTheta == theta || section.json["rope_theta"] == nil else {
+      throw Failure(
+        .badData, "two values for \"rope_theta\"", at: section.place, expected: "\(theta)",
+        found: "\(ropeTheta) inside the rotary embedding's parameters")
+    }
+    let heads = try section.size("num_attention_heads", or: 64, atMost: Limit.width)
+    // Of a null there are as many as heads; left out, there are 8.
+    let keyValueHeads = section.json["num_key_value_heads"] == .null ? heads : 8
+    // Releases 4.52 to 4.57 say it in text_config where it holds.
+    let tied = try root.flag("tie_word_embeddings") ?? false
+    let textTied = try section.flag("tie_word_embeddings") ?? false
     return Text(
-      hiddenSize: try section.size("hidden_size", atMost: Limit.width),
-      layers: try section.size("num_hidden_layers", atMost: Limit.blocks), heads: heads,
-      keyValueHeads: try section.size("num_key_value_heads", or: heads, atMost: Limit.width),
-      intermediateSize: try section.size("intermediate_size", atMost: Limit.vocabulary),
-      vocabularySize: try section.size("vocab_size", atMost: Limit.vocabulary),
-      ropeTheta: try section.number(
-        "rope_theta", or: ropeSection.number("rope_theta", or: 1_000_000)),
-      mropeSection: sections,
-      rmsNormEpsilon: Float(try section.number("rms_norm_eps", or: 1e-6)),
-      tieWordEmbeddings: tie?.asBool ?? false,
+      hiddenSize: try section.size("hidden_size", or: 8192, atMost: Limit.width),
+      layers: try section.size("num_hidden_layers", or: 80, atMost: Limit.blocks), heads: heads,
+      keyValueHeads: try section.size(
+        "num_key_value_heads", or: keyValueHeads, atMost: Limit.width),
+      intermediateSize: try section.size("intermediate_size", or: 29_568, atMost: Limit.vocabulary),
+      vocabularySize: try section.size("vocab_size", or: 152_064, atMost: Limit.vocabulary),
+      ropeTheta: ropeTheta, mropeSection: sections,
+      rmsNormEpsilon: Float(try section.number("rms_norm_eps", or: 1e-5)),
+      tieWordEmbeddings: tied || textTied,
       maxPositions: try section.size(
         "max_position_embeddings", or: 32768, atMost: Limit.vocabulary))
   }
 
   private static func vision(_ section: Section) throws -> Vision {
     Vision(
-      depth: try section.size("depth", atMost: Limit.blocks),
-      embedDimension: try section.size("embed_dim", atMost: Limit.width),
-      heads: try section.size("num_heads", atMost: Limit.width),
+      depth: try section.size("depth", or: 32, atMost: Limit.blocks),
+      embedDimension: try section.size("embed_dim", or: 1280, atMost: Limit.width),
+      heads: try section.size("num_heads", or: 16, atMost: Limit.width),
       mlpRatio: try section.number("mlp_ratio", or: 4),
-      patchSize: try section.size("patch_size", atMost: Limit.patch),
+      patchSize: try section.size("patch_size", or: 14, atMost: Limit.patch),
       temporalPatchSize: try section.size("temporal_patch_size", or: 2, atMost: Limit.few),
       spatialMergeSize: try section.size("spatial_merge_size", or: 2, atMost: Limit.few),
-      inChannels: try section.size("in_chans", "in_channels", or: 3, atMost: Limit.few),
-      hiddenSize: try section.size("hidden_size", atMost: Limit.width))
+      inChannels: try section.size("in_channels", "in_chans", or: 3, atMost: Limit.few),
+      hiddenSize: try section.size("hidden_size", or: 3584, atMost: Limit.width))
   }
 
   private static func elementType(_ name: String?) -> ElementType? {

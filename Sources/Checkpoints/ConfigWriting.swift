@@ -26,10 +26,15 @@ extension Qwen2VLConfig {
       // The hub's dialect has no word for the first two: the one follows from the window, the
       // other becomes rope_theta and rope_scaling.
       let gone = ["layer_types", "rope_parameters", "model_type"]
-      let outermost = ["tie_word_embeddings", "dtype", "torch_dtype"]
-      for (key, value) in text where !gone.contains(key) {
+      // The whole model's, of which some releases leave a null among the text's.
+      let outermost = [
+        "tie_word_embeddings", "dtype", "torch_dtype", "architectures", "image_token_id",
+        "video_token_id", "vision_start_token_id", "vision_end_token_id",
+      ]
+      for (key, value) in text where !gone.contains(key) && value != .null {
         if flat[key] == nil || !outermost.contains(key) { flat[key] = value }
       }
+      if text["tie_word_embeddings"] == true { flat["tie_word_embeddings"] = true }
     }
     if let dtype = flat.removeValue(forKey: "dtype") {
       flat["torch_dtype"] = flat["torch_dtype"] ?? dtype

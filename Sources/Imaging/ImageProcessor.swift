@@ -22,25 +22,12 @@ public struct ImageProcessor: Sendable, Equatable {
   /// Qwen2-VL's own settings.
   public init() {}
 
-  /// Reads `preprocessor_config.json` in a model's folder.
+  /// Reads `processor_config.json` or `preprocessor_config.json` in a model's folder.
   ///
-  /// - Throws: `Failure`, 66 where the file is missing, 65 where a value is out of range or asks
-  ///   for what is not supported.
+  /// - Throws: `Failure`, 66 where neither has the settings, 65 where a value is out of range or
+  ///   asks for what is not supported.
   public init(directory: String) throws {
-    let path = directory + "/preprocessor_config.json"
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw Failure(.inputMissing, "cannot read the image processor's settings", at: path)
-    }
-    let settings: ImageProcessorSettings
-    do {
-      let decoder = JSONDecoder()
-      decoder.keyDecodingStrategy = .convertFromSnakeCase
-      settings = try decoder.decode(ImageProcessorSettings.self, from: data)
-    } catch {
-      throw Failure(
-        .badData, "the image processor's settings do not read", at: path, found: "\(error)")
-    }
-    try self.init(settings, place: path)
+    try self.init(ImageProcessorSettings(directory: directory))
   }
 
   /// - Throws: `Failure(.badData)` naming the setting that is out of range.

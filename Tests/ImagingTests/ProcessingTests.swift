@@ -137,7 +137,9 @@ import Testing
     }
   }
 
-  @Test("Both dialects of preprocessor_config.json read; bad ones are refused naming the setting")
+  @Test(
+    "Both dialects of the settings read, wherever they stand; bad ones are refused naming the setting"
+  )
   func dialects() throws {
     let folder = NSTemporaryDirectory() + "vlsi-processor-" + UUID().uuidString
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -162,13 +164,24 @@ import Testing
     #expect(hub == new)
     #expect(hub.fingerprint == new.fingerprint)
     #expect(hub.fingerprint != ImageProcessor().fingerprint)
+    // As transformers reads them: what stands in processor_config.json counts first.
+    let nested = folder + "/processor_config.json"
+    try #"{"image_processor": {"patch_size": 16}, "processor_class": "Qwen2VLProcessor"}"#
+      .write(toFile: nested, atomically: true, encoding: .utf8)
+    #expect(try read(#"{"patch_size": 14}"#).patchSize == 16)
+    try #"{"processor_class": "Qwen2VLProcessor"}"#
+      .write(toFile: nested, atomically: true, encoding: .utf8)
+    #expect(try read(#"{"patch_size": 14}"#).patchSize == 14)
     for (text, word) in [
       ("{\"patch_size\": 0}", "patch_size"), ("{\"merge_size\": 99}", "merge_size"),
       ("{\"min_pixels\": 100, \"max_pixels\": 50}", "min_pixels"),
       ("{\"image_std\": [0, 1, 1]}", "image_std"),
       ("{\"image_mean\": [1]}", "image_mean"), ("{\"resample\": 0}", "resampling"),
-      ("{\"do_resize\": false}", "do_resize"), ("{", "settings"), ("[]", "settings"),
-      ("{\"patch_size\": \"x\"}", "settings"),
+      ("{\"do_resize\": false}", "do_resize"), ("{", "invalid JSON"), ("[]", "settings"),
+      ("{\"patch_size\": \"x\"}", "patch_size"), ("{\"size\": 224}", "size"),
+      ("{\"size\": {\"shortest_edge\": \"x\"}}", "size"),
+      ("{\"image_processor_type\": \"CLIPImageProcessor\"}", "another model's"),
+      ("<!DOCTYPE html><html>", "an HTML page"),
     ] {
       #expect { try read(text) } throws: {
         ($0 as? Failure)?.code == .badData && "\($0)".contains(word)

@@ -1,0 +1,14 @@
+import Failures
+
+extension JSON {
+  /// A file's JSON. Throws 66 when it cannot be opened, 65 when it is larger than `limit` bytes or
+  /// no JSON, saying what it is instead where its first bytes tell.
+  public init(file path: String, limit: Int = 1 << 34) throws {
+    let bytes = try Files.read(path, limit: limit)
+    do {
+      try self.init(parsing: bytes, place: path)
+    } catch let failure as Failure {
+      throw failure.naming(bytes.prefix(FileKind.prefixLength))
+    }
+  }
+}
