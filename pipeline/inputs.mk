@@ -84,5 +84,4 @@ $(unchecked:%=runs/%/.preset/checked.mk): runs/%/.preset/checked.mk: FORCE | $(B
 	@printf '%s\n' $(foreach i,$(INPUTS),$(if $($i_$*),$(call quote,$i=$($i_$*)))) > runs/$*/inputs.new
 	@mv runs/$*/inputs.new runs/$*/inputs
 	@: > $@
-.PHONY: FORCE
 endif

@@ -12,9 +12,9 @@
 BEGIN {
   # Keys that say how a stage works, not what comes out: not in its slice, nor is `run.threads`.
   execution["run.threads"]
+  execution["prepare.max_reject_share"]
   execution["extract.tokens_per_batch"]
   execution["verbalize.checkpoint_minutes"]
-  execution["align.tokens_per_batch"]
   execution["align.gradient_checkpointing"]
   execution["align.checkpoint_minutes"]
   execution["finetune.tokens_per_batch"]

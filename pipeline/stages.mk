@@ -1,8 +1,8 @@
 # The graph: which artifact is made from which, and by which command line. DESIGN.md's names.
 #
 # The stem % is the run's name. A target is an artifact's manifest, which its program writes last;
-# a stage depends on its inputs' manifests and on its slice of the preset (slices.awk). `touch`
-# stands behind a program that found its artifact complete and left it as it was.
+# a stage depends on its inputs' manifests and on its slice of the preset (slices.awk). A program that
+# finds its artifact complete renews the manifest's time; one that repairs a shard leaves it.
 
 .SECONDEXPANSION:
 
@@ -37,6 +37,11 @@ threads = $(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$*),,$(if $(jobs)
 # The common options with preset $1.
 options = --preset pipeline/$1.yaml$(threads)$(if $(SEED), --seed $(SEED))
 
+# Finished artifacts with a file that is gone or changed: their stages look at them.
+DAMAGED := $(foreach n,$(ACTIVE),$(shell pipeline/damaged.sh runs/$n))
+$(DAMAGED): FORCE
+.PHONY: FORCE
+
 # MARK: Data
 
 runs/%/data/synthesis.json: runs/%/$(SLICES)/data | $(BUILT)
@@ -46,7 +51,6 @@ runs/%/data/synthesis.json: runs/%/$(SLICES)/data | $(BUILT)
 runs/%/samples/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
 	  --model $(student) --output $(@D)
-	@touch $@
 
 # A sample of the data set, to check and to plan with: what is there now, not what was.
 define survey
@@ -61,25 +65,21 @@ runs/%/features/teacher/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-teacher $$(call teacher_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role teacher --model $(teacher) \
 	  --samples runs/$*/samples --output $(@D)
-	@touch $@
 
 runs/%/features/student/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-student $$(call student_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role student --model $(student) \
 	  --samples runs/$*/samples --output $(@D)
-	@touch $@
 
 runs/%/verbalizers/teacher/manifest.json: runs/%/features/teacher/manifest.json \
     runs/%/$(SLICES)/verbalizers | $(BUILT)
 	$(BIN)/vlsi-verbalize $(call options,$*) --model $(teacher) \
 	  --features runs/$*/features/teacher --output $(@D)
-	@touch $@
 
 runs/%/verbalizers/student/manifest.json: runs/%/features/student/manifest.json \
     runs/%/$(SLICES)/verbalizers | $(BUILT)
 	$(BIN)/vlsi-verbalize $(call options,$*) --model $(student) \
 	  --features runs/$*/features/student --output $(@D)
-	@touch $@
 
 runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
     runs/%/verbalizers/teacher/manifest.json runs/%/$(SLICES)/targets \
@@ -87,7 +87,6 @@ runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
 	$(BIN)/vlsi-target $(call options,$*) --teacher $(teacher) --student $(student) \
 	  --features runs/$*/features/teacher --verbalizers runs/$*/verbalizers/teacher \
 	  --output $(@D)
-	@touch $@
 
 # MARK: The student learns
 
@@ -96,12 +95,10 @@ runs/%/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/adapter | $(BUILT)
 	$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples \
 	  --verbalizers runs/$*/verbalizers/student --targets runs/$*/targets --output $(@D)
-	@touch $@
 
 runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/$(SLICES)/model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*) --model $(student) --adapter runs/$*/adapter \
 	  --samples runs/$*/samples --output $(@D)
-	@touch $@
 
 # MARK: Two baselines, by presets that extend the run's own: NAME-sft and NAME-last-layer
 
@@ -109,7 +106,6 @@ runs/%/compare/sft/model/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/sft.model $$(call student_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-sft) --model $(student) \
 	  --samples runs/$*/samples --output $(@D)
-	@touch $@
 
 runs/%/compare/last-layer/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
@@ -117,13 +113,11 @@ runs/%/compare/last-layer/adapter/manifest.json: runs/%/samples/manifest.json \
 	$(BIN)/vlsi-align $(call options,$*-last-layer) --student $(student) \
 	  --samples runs/$*/samples --verbalizers runs/$*/verbalizers/student \
 	  --targets runs/$*/targets --output $(@D)
-	@touch $@
 
 runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter/manifest.json \
     runs/%/$(SLICES)/last-layer.model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-last-layer) --model $(student) \
 	  --adapter runs/$*/compare/last-layer/adapter --samples runs/$*/samples --output $(@D)
-	@touch $@
 
 # MARK: Scores and the report
 
@@ -134,12 +128,10 @@ runs/%/features/model/manifest.json: runs/%/model/manifest.json runs/%/samples/m
     runs/%/$(SLICES)/features-student | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role student --limit $(HEARD) --model runs/$*/model \
 	  --samples runs/$*/samples --output $(@D)
-	@touch $@
 
 define evaluate
 $(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark)$(images_option) \
 	  --output $(@D)
-@touch $@
 endef
 
 runs/%/evaluation/teacher/manifest.json: runs/%/$(SLICES)/evaluation \
@@ -172,4 +164,3 @@ evaluations = $(patsubst %,runs/$1/evaluation/%/manifest.json,$(call asked,$1))
 runs/%/report/manifest.json: runs/%/model/manifest.json runs/%/features/model/manifest.json \
     runs/%/$(SLICES)/report $$(call evaluations,$$*) $$(wildcard runs/$$*/*/table-*.json) | $(BUILT)
 	$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output $(@D)
-	@touch $@
