@@ -3,22 +3,26 @@ import Glibc
 
 /// Reading and listing files, with errors that name the path and the reason.
 public enum Files {
+  // Paths are bytes: to `Character` a slash with a combining mark behind it is none.
+  private static let slash = UInt8(ascii: "/")
+
   static var reason: String { String(cString: strerror(errno)) }
 
   /// `directory/name`.
   public static func join(_ directory: String, _ name: String) -> String {
-    directory.isEmpty ? name : directory.hasSuffix("/") ? directory + name : directory + "/" + name
+    if directory.isEmpty { return name }
+    return directory.utf8.last == slash ? directory + name : directory + "/" + name
   }
 
   /// The last component of a path.
   public static func name(of path: String) -> String {
-    path.split(separator: "/").last.map(String.init) ?? path
+    path.utf8.split(separator: slash).last.flatMap { String($0) } ?? path
   }
 
   /// The folder that a path lies in.
   public static func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
+    guard let end = path.utf8.lastIndex(of: slash) else { return "." }
+    return end == path.startIndex ? "/" : String(path[..<end])
   }
 
   static func status(_ path: String) -> stat? {

@@ -45,8 +45,10 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   public var description: String {
-    var text = what
-    if let place { text = "\(place): \(text)" }
+    // What a file holds or is called may be of any length.
+    let (expected, found) = (expected.map(shown), found.map(shown))
+    var text = shown(what)
+    if let place { text = "\(shown(place)): \(text)" }
     switch (expected, found) {
     case (let expected?, let found?): text += "; expected \(expected), found \(found)"
     case (let expected?, nil): text += "; expected \(expected)"
@@ -56,4 +58,6 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
     if let advice { text += ". \(advice)" }
     return text
   }
+
+  private func shown(_ text: String) -> String { readable(text, most: 800) }
 }
