@@ -65,6 +65,15 @@ public struct ImageProcessor: Sendable, Equatable {
   public func smartResize(
     height: Int, width: Int, place: String? = nil
   ) throws -> (height: Int, width: Int) {
+    try smartResize(
+      height: height, width: width, minPixels: minPixels, maxPixels: maxPixels, leastSide: 0,
+      place: place)
+  }
+
+  /// - Parameter leastSide: what a side is rounded up to, in units of patch · merge.
+  func smartResize(
+    height: Int, width: Int, minPixels: Int, maxPixels: Int, leastSide: Double, place: String?
+  ) throws -> (height: Int, width: Int) {
     guard height > 0, width > 0,
       Double(max(height, width)) / Double(min(height, width)) <= 200
     else {
@@ -75,8 +84,8 @@ public struct ImageProcessor: Sendable, Equatable {
     }
     let factor = Double(patchSize * mergeSize)
     let (tall, wide) = (Double(height), Double(width))
-    var newHeight = (tall / factor).rounded(.toNearestOrEven) * factor
-    var newWidth = (wide / factor).rounded(.toNearestOrEven) * factor
+    var newHeight = max(leastSide, (tall / factor).rounded(.toNearestOrEven)) * factor
+    var newWidth = max(leastSide, (wide / factor).rounded(.toNearestOrEven)) * factor
     if newHeight * newWidth > Double(maxPixels) {
       let beta = (tall * wide / Double(maxPixels)).squareRoot()
       newHeight = max(factor, (tall / beta / factor).rounded(.down) * factor)

@@ -55,7 +55,8 @@ public struct RGBImage: Sendable, Equatable {
     } else {
       throw Failure(
         .badData, "not an image that can be read", at: place, expected: "PNG, JPEG, WebP or GIF",
-        found: bytes.isEmpty ? "an empty file" : "other content")
+        found: bytes.isEmpty ? "an empty file" : "other content"
+      ).naming(bytes)
     }
   }
 
