@@ -14,10 +14,13 @@ public struct Turn: Sendable, Equatable {
 
   public var role: Role
   public var content: [Part]
+  /// Whether an assistant's turn is a target; off, it is context only.
+  public var isLearned = true
 
-  public init(role: Role, content: [Part]) {
+  public init(role: Role, content: [Part], isLearned: Bool = true) {
     self.role = role
     self.content = content
+    self.isLearned = isLearned
   }
 
   public init(role: Role, _ text: String) {
@@ -37,7 +40,8 @@ public struct Turn: Sendable, Equatable {
 /// A conversation as token ids, n of them.
 public struct Rendered: Sendable, Equatable {
   public var ids: [Int32] = []
-  /// 1 where the token is a target: an assistant's text and its closing `<|im_end|>`. [n]
+  /// 1 where the token is a target: the text of an assistant's turn that is learned, and its
+  /// closing `<|im_end|>`. [n]
   public var supervised: [UInt8] = []
   /// 0 in the shared prefix, q in the q-th question; empty for an ordinary conversation.
   public var segments: [Int32] = []
@@ -94,10 +98,11 @@ public struct ChatTemplate: Sendable {
     newline = tokenizer.encode("\n")
   }
 
-  /// The first control token that a text spells, if any.
+  /// The first control token that a text spells, if any: by its bytes, as the tokenizer finds it,
+  /// whatever combining marks follow.
   public static func controlToken(in text: String) -> String? {
-    guard text.utf8.contains(UInt8(ascii: "<")) else { return nil }
-    return controlTokens.first { text.contains($0) }
+    guard text.holds(bytes: "<|") else { return nil }
+    return controlTokens.first { text.holds(bytes: $0) }
   }
 
   /// Renders a conversation.
@@ -188,8 +193,8 @@ public struct ChatTemplate: Sendable {
       // The header is encoded together with the text behind it, as the reference encodes the
       // whole; but before an answer it stands alone, because a model generates from there.
       var pending = turn.role.rawValue + "\n"
-      let target = turn.role == .assistant
-      if target {
+      let target = turn.role == .assistant && turn.isLearned
+      if turn.role == .assistant {
         text(pending)
         pending = ""
       }
@@ -227,8 +232,9 @@ public struct ChatTemplate: Sendable {
         put([template.end])
         put(template.newline)
         header(.assistant)
-        text(spoken[index + 1].text, target: true)
-        put([template.end], target: true)
+        let target = spoken[index + 1].isLearned
+        text(spoken[index + 1].text, target: target)
+        put([template.end], target: target)
       }
     }
   }
