@@ -1,5 +1,6 @@
 import Artifacts
 import Failures
+import Imaging
 import Tokenization
 
 /// Why one entry cannot become a sample. The others go on without it.
@@ -8,18 +9,25 @@ struct Rejection: Error, Equatable {
   /// Known as soon as the entry has parsed.
   var id: String?
 
+  /// - Parameter reason: cut to a readable length.
   init(_ reason: String, id: String? = nil) {
-    self.reason = reason
+    self.reason = readable(reason, most: 800)
     self.id = id
   }
+}
+
+/// An image as an entry names it.
+struct NamedImage: Equatable {
+  /// A path, a data: URL, or base64.
+  var name: String
+  var size = RequestedSize()
 }
 
 /// One entry of the data set: what is said, about which images.
 struct Conversation: Equatable {
   var id: String
   var turns: [Turn]
-  /// As the entry names them: paths, or data: URLs.
-  var images: [String]
+  var images: [NamedImage]
   /// A word for each merged visual token of the first image; nil where there is nothing to say.
   var visualLabels: [String?]?
 
@@ -44,15 +52,16 @@ extension Conversation {
       default: "\(index)"
       }
     do {
-      images = try Conversation.images(entry)
+      images = []
       turns = []
-      if let videos = entry.member("video", "videos"), videos != "", videos != [] {
-        throw Rejection("videos are not supported")
-      }
+      try EntryMembers.refuse(in: entry)
+      let size = try EntryMembers.size(entry, over: RequestedSize())
+      images = try EntryMembers.images(entry, size)
       guard let name = ["conversations", "messages"].first(where: { entry.member($0) != nil }),
-        let list = entry[name]
+        let list = try entry.only("conversations", "messages")
       else { throw Rejection("the entry has neither \"conversations\" nor \"messages\"") }
-      let inline = try read(list, named: name)
+      let spoken = try read(list, named: name, size)
+      let inline = spoken.flatMap(\.images)
       if !inline.isEmpty {
         guard images.isEmpty else {
           throw Rejection("images stand both beside the turns and within them")
@@ -60,7 +69,7 @@ extension Conversation {
         images = inline
       }
       visualLabels = try Conversation.labels(entry["visual_labels"] ?? .null)
-      try place()
+      try place(spoken)
       try check()
       try addSystem(entry.member("system"))
     } catch var rejection as Rejection {
@@ -69,103 +78,27 @@ extension Conversation {
     }
   }
 
-  /// Reads the turns and gives the images that they name themselves.
-  private mutating func read(_ list: JSON, named name: String) throws -> [String] {
+  /// Reads the turns.
+  private func read(
+    _ list: JSON, named name: String, _ size: RequestedSize
+  ) throws -> [SpokenTurn] {
     guard let values = list.asArray else {
       throw Rejection("\"\(name)\" is \(list.kind), expected an array")
     }
     guard !values.isEmpty else { throw Rejection("the conversation is empty") }
-    var inline: [String] = []
-    for (number, value) in values.enumerated() {
+    return try values.enumerated().map { number, value in
       do {
         guard value.asObject != nil else {
           throw Rejection("is \(value.kind), expected an object")
         }
-        turns.append(try Conversation.turn(value, &inline))
+        return try SpokenTurn(value, size)
       } catch let rejection as Rejection {
         throw Rejection("turn \(number + 1): \(rejection.reason)")
       }
     }
-    return inline
-  }
-
-  // MARK: One turn
-
-  private static func turn(_ value: JSON, _ inline: inout [String]) throws -> Turn {
-    let role = try role(value.member("role", "from"))
-    let content = value.member("content", "value")
-    switch content {
-    case .string(let text)?: return Turn(role: role, content: parts(text, role))
-    case .array(let list)?:
-      return Turn(role: role, content: try list.map { try part($0, &inline) })
-    default:
-      throw Rejection(
-        "its text is \(content?.kind ?? "missing"), expected a string or an array of parts")
-    }
-  }
-
-  private static func role(_ value: JSON?) throws -> Turn.Role {
-    guard let name = value?.asString else { throw Rejection("no \"role\" or \"from\"") }
-    switch name {
-    case "human", "user": return .user
-    case "gpt", "assistant": return .assistant
-    case "system": return .system
-    default: throw Rejection("unknown role \"\(name)\"")
-    }
-  }
-
-  /// One typed part of a turn. An image without a path of its own stands for the next one beside
-  /// the conversation.
-  private static func part(_ value: JSON, _ inline: inout [String]) throws -> Turn.Part {
-    if let text = value.asString { return .text(text) }
-    let text = value.member("text")
-    let type = value.member("type")?.asString ?? (text == nil ? "image" : "text")
-    switch type {
-    case "text":
-      guard let text = text?.asString else { throw Rejection("a text part without text") }
-      return .text(text)
-    case "image", "image_url":
-      guard let source = value.member("image", "image_url", "path", "url") else { return .image }
-      inline.append(try path(source))
-      return .image
-    default: throw Rejection("unknown part \"\(type)\"")
-    }
-  }
-
-  /// A user's text with its placeholders as image parts. The line break that LLaVA puts between
-  /// image and text goes: Qwen2-VL's template has none.
-  private static func parts(_ text: String, _ role: Turn.Role) -> [Turn.Part] {
-    guard role == .user, text.contains(placeholder) else { return [.text(text)] }
-    var result: [Turn.Part] = []
-    var rest = text[...]
-    while let range = rest.firstRange(of: placeholder) {
-      var before = rest[..<range.lowerBound]
-      rest = rest[range.upperBound...]
-      if rest.isEmpty, before.last?.isNewline == true { before.removeLast() }
-      if !before.isEmpty { result.append(.text(String(before))) }
-      result.append(.image)
-      if rest.first?.isNewline == true { rest.removeFirst() }
-    }
-    if !rest.isEmpty { result.append(.text(String(rest))) }
-    return result
   }
 
   // MARK: Images and labels
-
-  private static func images(_ entry: JSON) throws -> [String] {
-    // Some data sets leave the path empty where there is no image.
-    guard let value = entry.member("image", "images"), value != "" else { return [] }
-    return try value.asArray?.map { try path($0) } ?? [path(value)]
-  }
-
-  /// A path, or an object that holds one.
-  private static func path(_ value: JSON) throws -> String {
-    let path = value.asString ?? value.member("path", "url")?.asString
-    guard let path, !path.isEmpty else {
-      throw Rejection("an image is \(path == nil ? value.kind : "an empty text"), expected a path")
-    }
-    return path
-  }
 
   private static func labels(_ value: JSON) throws -> [String?]? {
     if value == .null { return nil }
@@ -182,15 +115,27 @@ extension Conversation {
   }
 
   /// Where a conversation has images but no placeholder, they stand first, as LLaVA's trainers
-  /// put them; else the numbers must agree.
-  private mutating func place() throws {
-    let places = turns.reduce(0) { $0 + $1.imageCount }
+  /// put them; else the numbers must agree. In a turn with as many tags as image parts the tags may
+  /// be the places, and the parts say which image.
+  private mutating func place(_ spoken: [SpokenTurn]) throws {
+    func count(_ turns: [Turn]) -> Int { turns.reduce(0) { $0 + $1.imageCount } }
+    turns = spoken.map(\.turn)
+    let places = count(turns)
     if places == 0, !images.isEmpty, let first = turns.firstIndex(where: { $0.role == .user }) {
+      if let other = turns.firstIndex(where: { $0.text.holds(bytes: Conversation.placeholder) }) {
+        throw Rejection(
+          "turn \(other + 1): \(Conversation.placeholder) in a turn of the "
+            + turns[other].role.rawValue)
+      }
       turns[first].content.insert(contentsOf: images.map { _ in .image }, at: 0)
     } else if places != images.count {
-      throw Rejection(
-        "\(places) place\(places == 1 ? "" : "s") for \(images.count) "
-          + "image\(images.count == 1 ? "" : "s")")
+      let tagged = spoken.map { $0.byTags ?? $0.turn }
+      guard count(tagged) == images.count else {
+        throw Rejection(
+          "\(places) place\(places == 1 ? "" : "s") for \(images.count) "
+            + "image\(images.count == 1 ? "" : "s")")
+      }
+      turns = tagged
     }
   }
 
@@ -211,10 +156,15 @@ extension Conversation {
 
   // MARK: What every conversation must be
 
+  /// By scalars: a space with a combining mark behind it is one character that counts as white.
+  private static func isBlank(_ text: String) -> Bool {
+    text.unicodeScalars.allSatisfy(\.properties.isWhitespace)
+  }
+
   private func check() throws {
     for (number, turn) in turns.enumerated() {
       let text = turn.text
-      if turn.role == .assistant, text.allSatisfy(\.isWhitespace) {
+      if turn.role == .assistant, Conversation.isBlank(text) {
         throw Rejection("turn \(number + 1): the answer is empty")
       }
       if turn.role == .system, number > 0 {
@@ -223,7 +173,7 @@ extension Conversation {
       if turn.role != .user, turn.imageCount > 0 {
         throw Rejection("turn \(number + 1): an image in a turn of the \(turn.role.rawValue)")
       }
-      if turn.role == .user, turn.imageCount == 0, text.allSatisfy(\.isWhitespace) {
+      if turn.role == .user, turn.imageCount == 0, Conversation.isBlank(text) {
         throw Rejection("turn \(number + 1): the question is empty")
       }
       if let token = ChatTemplate.controlToken(in: text) {
@@ -233,15 +183,10 @@ extension Conversation {
     guard turns.first(where: { $0.role != .system })?.role == .user else {
       throw Rejection("the conversation does not begin with a user's turn")
     }
-    guard visualLabels != nil || turns.contains(where: { $0.role == .assistant }) else {
+    guard
+      visualLabels != nil || turns.contains(where: { $0.role == .assistant && $0.isLearned })
+    else {
       throw Rejection("no answer to learn from")
     }
-  }
-}
-
-extension JSON {
-  /// The first of these members that is there and not null.
-  fileprivate func member(_ names: String...) -> JSON? {
-    names.lazy.compactMap { self[$0] }.first { $0 != .null }
   }
 }

@@ -45,13 +45,19 @@ final class DatasetReader {
     guard Files.isFile(path), let file = FileHandle(forReadingAtPath: path) else {
       throw Failure(
         .inputMissing, "cannot read the data set", at: path, expected: "a file",
-        found: Files.exists(path) ? nil : "nothing")
+        found: Files.isDirectory(path) ? "a folder" : Files.exists(path) ? nil : "nothing",
+        advice: Files.exists(path) ? nil : Failure.hubAdvice(path, repository: "dataset"))
     }
     self.path = path
     self.file = file
     longest = longestEntry
     self.stride = max(1, stride)
     chunk = try DatasetReader.read(file, path)
+    if let kind = FileKind(prefix: chunk) {
+      throw Failure(
+        .badData, "not a data set", at: path, expected: "a JSON array, or JSON Lines",
+        found: kind.name, advice: kind.advice)
+    }
     if chunk.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
     while position < chunk.count, DatasetReader.isSpace(chunk[position]) {
       if chunk[position] == 0x0A { line += 1 }

@@ -33,23 +33,24 @@ struct ImageStamp: Sendable, Equatable {
 
 /// Where the images of a data set lie.
 struct ImageFolder: Sendable {
-  /// What relative paths start from.
-  let path: String
+  private let files: ImageFiles
 
-  /// Reads and decodes an image: a path, a file: or a data: URL. Files add a stamp.
+  /// What relative paths start from.
+  var path: String { files.path }
+
+  init(path: String, allowsOutside: Bool = false) {
+    files = ImageFiles(
+      path: path, allowsOutside: allowsOutside, setting: "prepare.allow_outside_images")
+  }
+
+  /// Reads and decodes an image: a path, a file: or data: URL, or base64. Files add a stamp.
   ///
-  /// - Throws: `Rejection`, or `Failure` where the file cannot be read or is no whole image.
+  /// - Throws: `Failure` where the file cannot be read or is no whole image.
   func image(_ name: String, _ stamps: inout [ImageStamp]) throws -> RGBImage {
-    if name.hasPrefix("data:") {
-      guard let comma = name.firstIndex(of: ","), name[..<comma].hasSuffix(";base64"),
-        let data = Data(base64Encoded: String(name[name.index(after: comma)...]))
-      else { throw Rejection("an image's data: URL is not base64") }
-      return try RGBImage(decoding: [UInt8](data), place: "data: URL")
+    if InlineImage.stands(in: name) {
+      return try RGBImage(decoding: InlineImage.bytes(name, place: "data"), place: "data")
     }
-    if name.hasPrefix("http://") || name.hasPrefix("https://") {
-      throw Rejection("image \(name): images are not fetched, only read from files")
-    }
-    let file = resolve(name)
+    let file = try files.file(name)
     // Before the bytes: a change between the two is one that a later look finds.
     var stamp = ImageStamp(name: name, stamp: Files.stamp(file))
     defer { stamps.append(stamp) }
@@ -61,16 +62,11 @@ struct ImageFolder: Sendable {
     return try RGBImage(decoding: bytes, place: file)
   }
 
-  private func resolve(_ name: String) -> String {
-    let name = name.hasPrefix("file://") ? String(name.dropFirst(7)) : name
-    return name.hasPrefix("/") ? name : Files.join(path, name)
-  }
-
   /// Whether a file is another one now. One that is gone is not: what was made of it stands. A
   /// copy with another time of change is told by its bytes.
   func changed(_ old: ImageStamp) -> Bool {
-    let file = resolve(old.name)
-    guard let now = Files.stamp(file), now != old.stamp else { return false }
+    guard let file = try? files.file(old.name), let now = Files.stamp(file), now != old.stamp
+    else { return false }
     return old.digest == nil || !Files.isFile(file) || (try? Fingerprint.file(file)) != old.digest
   }
 

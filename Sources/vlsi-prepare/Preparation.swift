@@ -97,7 +97,8 @@ struct Preparation {
     _ append: (Record) throws -> Void
   ) throws -> ShardNote {
     var note = ShardNote()
-    var images: [String: ImageStamp] = [:]
+    // Two names may be equal to a `String` and yet be two files.
+    var images: [ExactText: ImageStamp] = [:]
     let before = all.rejects
     var left = indices(shard).count
     while left > 0 {
@@ -113,8 +114,8 @@ struct Preparation {
       }
       left -= entries.count
       for built in build(entries) {
-        for stamp in built?.images ?? [] where images[stamp.name] == nil {
-          images[stamp.name] = stamp
+        for stamp in built?.images ?? [] where images[ExactText(stamp.name)] == nil {
+          images[ExactText(stamp.name)] = stamp
         }
         switch built?.outcome {
         case .sample(let record, let totals)?:
@@ -130,7 +131,7 @@ struct Preparation {
       progress.advance(entries.count, note: "\(all.rejects.count) rejected")
     }
     all.totals += note.totals
-    note.images = images.values.sorted { $0.name < $1.name }
+    note.images = images.sorted { $0.key < $1.key }.map(\.value)
     return note
   }
 

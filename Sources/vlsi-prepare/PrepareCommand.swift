@@ -56,7 +56,8 @@ struct PrepareCommand: StageCommand {
     let template = try ChatTemplate(tokenizer: tokenizer)
     let processor = try processor(settings)
     try check(tokenizer, template, processor)
-    let folder = ImageFolder(path: images ?? (dataset as NSString).deletingLastPathComponent)
+    let folder = ImageFolder(
+      path: images ?? Files.parent(of: dataset), allowsOutside: settings.allowOutsideImages)
     guard images == nil || Files.isDirectory(folder.path) else {
       throw Failure(.inputMissing, "the folder of images does not exist", at: folder.path)
     }

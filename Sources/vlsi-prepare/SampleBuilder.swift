@@ -45,7 +45,9 @@ struct SampleBuilder: Sendable {
       }
     } catch let rejection as Rejection {
       return .reject(
-        Reject(index: entry.index, line: entry.line, id: rejection.id, reason: rejection.reason))
+        Reject(
+          index: entry.index, line: entry.line, id: rejection.id.map { readable($0) },
+          reason: rejection.reason))
     } catch let failure as Failure {
       return .failure(failure)
     } catch {
@@ -69,8 +71,8 @@ struct SampleBuilder: Sendable {
     var tensors: [String: RawTensor] = [:]
     var grids: [Int32] = []
     var counts: [Int] = []
-    for (number, name) in conversation.images.enumerated() {
-      let image = try resized(name, &stamps)
+    for (number, named) in conversation.images.enumerated() {
+      let image = try resized(named, &stamps)
       let grid = processor.grid(image)
       grids += [Int32(grid.t), Int32(grid.h), Int32(grid.w)]
       counts.append(processor.tokens(grid))
@@ -103,9 +105,12 @@ struct SampleBuilder: Sendable {
     return (record, totals)
   }
 
-  private func resized(_ name: String, _ stamps: inout [ImageStamp]) throws -> RGBImage {
+  private func resized(_ named: NamedImage, _ stamps: inout [ImageStamp]) throws -> RGBImage {
     do {
-      return try processor.resize(try images.image(name, &stamps), place: name)
+      let place = InlineImage.stands(in: named.name) ? "data" : readable(named.name)
+      let image = try processor.fetched(
+        try images.image(named.name, &stamps), at: named.size, place: place)
+      return try processor.resize(image, place: place)
     } catch let failure as Failure {
       throw Rejection("image \(failure)")
     }
@@ -176,7 +181,11 @@ extension Conversation {
         let content = turn.content.map { part in
           if case .text(let text) = part { text } else { Conversation.placeholder }
         }
-        return ["role": .string(turn.role.rawValue), "content": .string(content.joined())]
+        var members: [String: JSON] = [
+          "role": .string(turn.role.rawValue), "content": .string(content.joined()),
+        ]
+        if !turn.isLearned { members["loss"] = false }
+        return .object(members)
       }
     ).text()
   }

@@ -28,6 +28,8 @@ public struct PrepareSettings: SettingsSection {
   public var questions = Questions.conversation
   /// The stage stops when a larger share of the samples was rejected.
   public var maxRejectShare = 0.05
+  /// Images may lie outside `--images`: by `..`, an absolute path or a link.
+  public var allowOutsideImages = false
   /// Samples in one shard: the unit of resuming and of parallel work.
   public var samplesPerShard = 512
 
@@ -40,6 +42,7 @@ public struct PrepareSettings: SettingsSection {
     try settings("too_long", &tooLong)
     try settings("questions", &questions)
     try settings("max_reject_share", &maxRejectShare, in: 0...1, .execution)
+    try settings("allow_outside_images", &allowOutsideImages)
     try settings("samples_per_shard", &samplesPerShard, in: 1...1_048_576)
   }
 }
