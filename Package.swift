@@ -33,7 +33,7 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
       "Qwen2VL", "Distillation",
     ], false
   ),
-  ("Evaluation", ["Failures", "Imaging", "Qwen2VL", "Tokenization"], false),
+  ("Evaluation", ["Failures", "Artifacts", "Imaging", "Qwen2VL", "Tokenization"], false),
   (
     "Reporting",
     [

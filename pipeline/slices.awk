@@ -21,6 +21,7 @@ BEGIN {
   execution["finetune.gradient_checkpointing"]
   execution["finetune.checkpoint_minutes"]
   execution["evaluate.batch"]
+  execution["evaluate.max_reject_share"]
 
   read_preset(preset, 0)
   slice("data", "synthesize", "", "")

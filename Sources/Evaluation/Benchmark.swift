@@ -1,5 +1,6 @@
+import Artifacts
 import Failures
-import Foundation
+import Imaging
 
 /// One question of a benchmark.
 public struct BenchmarkQuestion: Sendable, Equatable {
@@ -19,13 +20,17 @@ public struct BenchmarkQuestion: Sendable, Equatable {
   public var hint: String?
   /// The options A, B, C … of a multiple-choice question; empty for others.
   public var options: [(letter: Character, text: String)]
-  /// The right answer; of a multiple-choice question its letter.
+  /// The right answer; of a multiple-choice question its letter; of several that are accepted all,
+  /// with ` | ` between them.
   public var answer: String
+  /// The answers that are accepted, `answer` alone in most.
+  public var accepted: [String]
   public var category: String
 
   public init(
     index: String, pictures: [Picture], question: String, hint: String? = nil,
-    options: [(letter: Character, text: String)] = [], answer: String, category: String
+    options: [(letter: Character, text: String)] = [], answer: String,
+    accepted: [String]? = nil, category: String
   ) {
     self.index = index
     self.pictures = pictures
@@ -33,6 +38,7 @@ public struct BenchmarkQuestion: Sendable, Equatable {
     self.hint = hint
     self.options = options
     self.answer = answer
+    self.accepted = accepted ?? [answer]
     self.category = category
   }
 
@@ -54,7 +60,25 @@ public struct BenchmarkQuestion: Sendable, Equatable {
       && left.question == right.question && left.hint == right.hint
       && left.options.map(\.letter) == right.options.map(\.letter)
       && left.options.map(\.text) == right.options.map(\.text)
-      && left.answer == right.answer && left.category == right.category
+      && left.answer == right.answer && left.accepted == right.accepted
+      && left.category == right.category
+  }
+}
+
+/// A row of a benchmark that is no question. The others go on without it.
+public struct BenchmarkReject: Sendable, Equatable {
+  /// Counting from 1, the header left out; nil where it is not known.
+  public var row: Int?
+  /// Where the row starts in the file.
+  public var line: Int?
+  public var index: String?
+  public var reason: String
+
+  public init(row: Int?, line: Int?, index: String?, reason: String) {
+    self.row = row
+    self.line = line
+    self.index = index
+    self.reason = reason
   }
 }
 
@@ -63,130 +87,89 @@ public struct BenchmarkQuestion: Sendable, Equatable {
 /// `category`.
 public struct Benchmark: Sendable {
   public var questions: [BenchmarkQuestion]
-  /// The folder that paths of pictures are relative to.
-  public var imageFolder: String
+  /// The rows that are no questions, in their order.
+  public var rejects: [BenchmarkReject]
+  /// Where each question stands, by its number in `questions`.
+  public var places: [(row: Int, line: Int)]
+  private let files: ImageFiles
 
   /// Reads a TSV file.
   ///
-  /// - Parameter images: the folder of the pictures; nil takes the benchmark's own folder.
-  /// - Throws: `Failure` 66 when the file is missing, 65 with file and line when a column or a
-  ///   value is.
-  public init(contentsOf path: String, images: String? = nil) throws {
-    guard let data = FileManager.default.contents(atPath: path) else {
+  /// - Parameters:
+  ///   - images: the folder of the pictures; nil takes the benchmark's own folder.
+  ///   - limit: only the first rows.
+  ///   - allowsOutside: pictures may lie outside that folder.
+  /// - Throws: `Failure` 66 when the file is missing, 65 when it is no such table or has no row.
+  public init(
+    contentsOf path: String, images: String? = nil, limit: Int = .max, allowsOutside: Bool = false
+  ) throws {
+    guard Files.exists(path) else {
       throw Failure(
         .inputMissing, "the benchmark cannot be read", at: path,
-        advice: "Name a TSV file in VLMEvalKit's columns.")
+        advice: Failure.hubAdvice(path, repository: "dataset")
+          ?? "Name a TSV file in VLMEvalKit's columns.")
     }
-    let folder = (path as NSString).deletingLastPathComponent
-    self.imageFolder = images ?? (folder.isEmpty ? "." : folder)
-    self.questions = try Benchmark.parse(Array(data), place: path)
+    files = ImageFiles(
+      path: images ?? Files.parent(of: path), allowsOutside: allowsOutside,
+      setting: "evaluate.allow_outside_images")
+    let rows = try Benchmark.parse(try Files.read(path), place: path, limit: limit)
+    questions = []
+    rejects = []
+    places = []
+    for row in rows {
+      switch row.result {
+      case .success(let question):
+        questions.append(question)
+        places.append((row.row, row.line))
+      case .failure(let failure):
+        var named = failure
+        named.place = nil
+        rejects.append(
+          BenchmarkReject(row: row.row, line: row.line, index: row.index, reason: "\(named)"))
+      }
+    }
   }
 
-  /// The path of a picture that is a file.
-  public func path(of file: String) -> String {
-    file.hasPrefix("/") ? file : "\(imageFolder)/\(file)"
+  /// The path of a picture that is a file. Throws 65 where it leads out of the folder.
+  public func path(of file: String) throws -> String { try files.file(file) }
+
+  struct ParsedRow {
+    var row: Int
+    var line: Int
+    var index: String?
+    var result: Result<BenchmarkQuestion, Failure>
   }
 
-  static func parse(_ bytes: [UInt8], place: String) throws -> [BenchmarkQuestion] {
+  static func parse(
+    _ bytes: [UInt8], place: String, limit: Int = .max
+  ) throws -> [ParsedRow] {
+    if let kind = FileKind(prefix: bytes) {
+      throw Failure(
+        .badData, "not a benchmark", at: place, expected: "a table with tabs, in UTF-8",
+        found: kind.name, advice: kind.advice)
+    }
     let table = try SeparatedTable(bytes, place: place)
-    let columns = Dictionary(uniqueKeysWithValues: table.columns.enumerated().map { ($1, $0) })
+    let columns = Dictionary(
+      table.columns.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     for needed in ["index", "question", "answer"] where columns[needed] == nil {
       throw Failure(
         .badData, "the column \(needed) is missing", at: "\(place):1",
-        found: table.columns.prefix(12).joined(separator: ", "))
+        found: readable(table.columns.prefix(12).joined(separator: ", ")), advice: table.advice)
     }
     guard columns["image"] != nil || columns["image_path"] != nil else {
       throw Failure(
         .badData, "neither a column image nor image_path", at: "\(place):1",
-        found: table.columns.prefix(12).joined(separator: ", "))
-    }
-    let reader = RowReader(columns: columns, place: place)
-    // A picture that several questions share stands with the first; the others name its row.
-    var rowOfIndex: [String: Int] = [:]
-    for (number, row) in table.rows.enumerated() {
-      let index = try reader.needed("index", row)
-      if let earlier = rowOfIndex.updateValue(number, forKey: index) {
-        throw Failure(
-          .badData, "the index \(index.prefix(40)) stands twice", at: "\(place):\(row.line)",
-          found: "first at line \(table.rows[earlier].line)")
-      }
+        found: readable(table.columns.prefix(12).joined(separator: ", ")))
     }
     guard !table.rows.isEmpty else {
       throw Failure(.badData, "the benchmark has no question", at: place)
     }
-    return try table.rows.map { try reader.question($0, table, rowOfIndex) }
-  }
-}
-
-/// Makes questions of rows.
-private struct RowReader {
-  typealias Row = (line: Int, fields: [String])
-
-  let columns: [String: Int]
-  let place: String
-
-  func value(_ column: String, _ row: Row) -> String? {
-    guard let index = columns[column] else { return nil }
-    let text = row.fields[index].trimmingCharacters(in: .whitespacesAndNewlines)
-    // Empty, or pandas' word for it.
-    return text.isEmpty || text == "nan" ? nil : text
-  }
-
-  func needed(_ column: String, _ row: Row) throws -> String {
-    guard let text = value(column, row) else {
-      throw Failure(.badData, "the \(column) is empty", at: "\(place):\(row.line)")
+    var reader = BenchmarkRows(columns: columns, place: place)
+    for (number, row) in table.rows.enumerated() { reader.note(row, number) }
+    return table.rows.prefix(limit).enumerated().map { number, row in
+      ParsedRow(
+        row: number + 1, line: row.line, index: reader.index(row),
+        result: reader.question(row, number))
     }
-    return text
-  }
-
-  func question(
-    _ row: Row, _ table: SeparatedTable, _ rowOfIndex: [String: Int]
-  ) throws -> BenchmarkQuestion {
-    let letters = (UInt8(ascii: "A")...UInt8(ascii: "Z")).map { Character(UnicodeScalar($0)) }
-    let options = letters.compactMap { letter in
-      value(String(letter), row).map { (letter: letter, text: $0) }
-    }
-    let answer = try needed("answer", row)
-    if !options.isEmpty, !options.contains(where: { String($0.letter) == answer.uppercased() }) {
-      throw Failure(
-        .badData, "the answer is none of the options", at: "\(place):\(row.line)",
-        expected: options.map { String($0.letter) }.joined(separator: ", "),
-        found: String(answer.prefix(40)))
-    }
-    return BenchmarkQuestion(
-      index: try needed("index", row), pictures: try pictures(row, table, rowOfIndex),
-      question: try needed("question", row), hint: value("hint", row), options: options,
-      answer: options.isEmpty ? answer : answer.uppercased(),
-      category: value("category", row) ?? "all")
-  }
-
-  private func pictures(
-    _ row: Row, _ table: SeparatedTable, _ rowOfIndex: [String: Int]
-  ) throws -> [BenchmarkQuestion.Picture] {
-    if let inline = value("image", row) {
-      var encoded = inline
-      if inline.utf8.count < 64, let other = rowOfIndex[inline] {
-        encoded = value("image", table.rows[other]) ?? ""
-      }
-      return try list(encoded).map { item in
-        guard let data = Data(base64Encoded: item, options: .ignoreUnknownCharacters),
-          data.count > 16
-        else {
-          throw Failure(
-            .badData, "the image is not base64", at: "\(place):\(row.line)",
-            found: String(item.prefix(24)))
-        }
-        return .bytes(Array(data))
-      }
-    }
-    return list(try needed("image_path", row)).map { .file($0) }
-  }
-
-  /// The items of `['a', "b"]`, VLMEvalKit's form of several pictures, or the text itself.
-  private func list(_ text: String) -> [String] {
-    guard text.hasPrefix("["), text.hasSuffix("]") else { return [text] }
-    return text.dropFirst().dropLast().split(separator: ",").map {
-      $0.trimmingCharacters(in: .whitespaces.union(CharacterSet(charactersIn: "'\"")))
-    }.filter { !$0.isEmpty }
   }
 }

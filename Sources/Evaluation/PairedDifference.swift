@@ -20,8 +20,8 @@ public struct PairedDifference: Sendable, Equatable {
   public init(
     _ first: [Prediction], _ second: [Prediction], place: String = "the predictions"
   ) throws {
-    var byIndex: [String: Prediction] = [:]
-    for prediction in second { byIndex[prediction.index] = prediction }
+    var byIndex: [ExactText: Prediction] = [:]
+    for prediction in second { byIndex[ExactText(prediction.index)] = prediction }
     questions = first.count
     onlyFirst = 0
     onlySecond = 0
@@ -32,10 +32,11 @@ public struct PairedDifference: Sendable, Equatable {
         advice: "Evaluate both on one benchmark, with the same --limit.")
     }
     for prediction in first {
-      guard let other = byIndex[prediction.index], other.answer == prediction.answer else {
+      guard let other = byIndex[ExactText(prediction.index)], other.answer == prediction.answer
+      else {
         throw Failure(
           .badData, "two models did not answer the same questions", at: place,
-          found: "question \(prediction.index.prefix(40)) differs or is missing",
+          found: "question \(readable(prediction.index, most: 40)) differs or is missing",
           advice: "Evaluate both on one benchmark, with the same --limit.")
       }
       if prediction.isCorrect, !other.isCorrect { onlyFirst += 1 }

@@ -54,7 +54,7 @@ public enum Predictions {
 
   static func decode(_ bytes: [UInt8], place: String) throws -> [Prediction] {
     let decoder = JSONDecoder()
-    var seen: Set<String> = []
+    var seen: Set<ExactText> = []
     var predictions: [Prediction] = []
     for (number, line) in bytes.split(
       separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
@@ -65,9 +65,9 @@ public enum Predictions {
           expected: "a JSON object with index, category, question, answer, prediction, rule, "
             + "correct", found: String(decoding: line.prefix(60), as: UTF8.self))
       }
-      guard seen.insert(prediction.index).inserted else {
+      guard seen.insert(ExactText(prediction.index)).inserted else {
         throw Failure(
-          .badData, "the index \(prediction.index.prefix(40)) stands twice",
+          .badData, "the index \(readable(prediction.index, most: 40)) stands twice",
           at: "\(place):\(number + 1)")
       }
       predictions.append(prediction)

@@ -12,7 +12,9 @@ public enum ScoringRule: String, Sendable, Codable, CaseIterable {
   public init(for question: BenchmarkQuestion) {
     if !question.options.isEmpty {
       self = .choice
-    } else if ["yes", "no"].contains(normalized(question.answer)) {
+    } else if question.accepted.count == 1,
+      ["yes", "no"].contains(normalized(question.accepted[0]))
+    {
       self = .yesNo
     } else {
       self = .exact
@@ -22,7 +24,8 @@ public enum ScoringRule: String, Sendable, Codable, CaseIterable {
   /// Whether `prediction` answers `question` rightly.
   public func accepts(_ prediction: String, for question: BenchmarkQuestion) -> Bool {
     switch self {
-    case .exact: normalized(prediction) == normalized(question.answer)
+    // Here canonically equal texts are equal on purpose: they read the same.
+    case .exact: question.accepted.contains { normalized($0) == normalized(prediction) }
     case .choice: chosenLetter(prediction, question.options) == question.answer.first
     case .yesNo: firstYesOrNo(prediction) == normalized(question.answer)
     }

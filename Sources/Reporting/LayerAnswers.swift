@@ -46,7 +46,8 @@ public struct LayerAnswers: Sendable {
       guard try Fingerprint.file(path) == asked.inputs["benchmark"] else {
         throw Failure(.badData, "the benchmark is another one than was asked", at: path)
       }
-      let benchmark = try Benchmark(contentsOf: path)
+      let benchmark = try Benchmark(
+        contentsOf: path, allowsOutside: asked.allowsOutsideImages)
       let questions = LayerAnswers.chosen(benchmark.questions, count: count)
       rows = questions.map { Row(question: $0, image: nil, given: []) }
       for backbone in ["student", "model"] {
@@ -87,7 +88,7 @@ public struct LayerAnswers: Sendable {
     _ picture: BenchmarkQuestion.Picture, _ benchmark: Benchmark
   ) throws -> RGBImage {
     switch picture {
-    case .file(let name): try RGBImage(contentsOf: benchmark.path(of: name))
+    case .file(let name): try RGBImage(contentsOf: try benchmark.path(of: name))
     case .bytes(let bytes): try RGBImage(decoding: bytes, place: "a question's image")
     }
   }

@@ -14,7 +14,7 @@ struct Pictures {
       let path = manifest.facts["benchmark"]?.asString,
       let digest = try? Fingerprint.file(path), digest == manifest.inputs["benchmark"]
     else { return }
-    benchmark = try? Benchmark(contentsOf: path)
+    benchmark = try? Benchmark(contentsOf: path, allowsOutside: manifest.allowsOutsideImages)
     questions = Dictionary(
       (benchmark?.questions ?? []).map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
   }
@@ -28,6 +28,13 @@ struct Pictures {
   /// A picture as a page holds it.
   static func source(_ png: [UInt8]) -> String {
     "data:image/png;base64," + Data(png).base64EncodedString()
+  }
+}
+
+extension Manifest {
+  /// Whether an evaluation's pictures may lie outside their folder.
+  var allowsOutsideImages: Bool {
+    settings["evaluate"]?["allow_outside_images"]?.asBool ?? false
   }
 }
 

@@ -39,12 +39,10 @@ struct Examiner {
     backbone.tokenizer.decode(tokens, skipSpecialTokens: true)
   }
 
-  /// The tokens of the answers in the questions' order. Throws 65 or 66, naming the question, when a picture
-  /// cannot be read or the model has no room for it, and what `between` throws between two steps.
-  func answers(
-    _ questions: [BenchmarkQuestion], between: () throws -> Void
-  ) throws -> [[Int32]] {
-    let prompts = try questions.map { question in
+  /// A prompt for each question; or why it cannot be asked: a picture that cannot be read, a text
+  /// that spells a control token, no room. Throws what is no fault of a question.
+  private func prompt(_ question: BenchmarkQuestion) throws -> Result<ModelSample, Failure> {
+    do {
       let pictures = try question.pictures.map { try image($0, of: question) }
       let turn = Turn(
         role: .user, content: pictures.map { _ in .image } + [.text(question.prompt)])
@@ -52,24 +50,38 @@ struct Examiner {
       guard backbone.model.room(after: prompt) > 0 else {
         throw Failure(
           .badData, "the question fills all positions of the model",
-          at: "question \(question.index)",
           expected: "fewer than \(backbone.config.text.maxPositions) tokens",
           found: "\(prompt.inputIDs.count), visual tokens included",
           advice: "Shorten it or make its images smaller, or leave it out")
       }
-      return prompt
+      return .success(prompt)
+    } catch let failure as Failure where [.badData, .inputMissing].contains(failure.code) {
+      return .failure(failure)
     }
-    return try backbone.model.generate(prompts, generation, between: between) { _, _ in }
-      .map(\.tokens)
+  }
+
+  /// The tokens of the answers in the questions' order, or why a question was not asked. Throws what `between`
+  /// throws between two steps.
+  func answers(
+    _ questions: [BenchmarkQuestion], between: () throws -> Void
+  ) throws -> [Result<[Int32], Failure>] {
+    let prompts = try questions.map(prompt)
+    let asked = prompts.compactMap { try? $0.get() }
+    var answers =
+      asked.isEmpty
+      ? [][...]
+      : try backbone.model.generate(asked, generation, between: between) { _, _ in }
+        .map(\.tokens)[...]
+    return prompts.map { prompt in prompt.map { _ in answers.popFirst() ?? [] } }
   }
 
   private func image(
     _ picture: BenchmarkQuestion.Picture, of question: BenchmarkQuestion
   ) throws -> RGBImage {
     switch picture {
-    case .file(let path): try RGBImage(contentsOf: benchmark.path(of: path))
+    case .file(let path): try RGBImage(contentsOf: try benchmark.path(of: path))
     case .bytes(let bytes):
-      try RGBImage(decoding: bytes, place: "the image of question \(question.index)")
+      try RGBImage(decoding: bytes, place: "the image")
     }
   }
 }

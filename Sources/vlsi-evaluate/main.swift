@@ -34,9 +34,11 @@ struct Evaluate: StageCommand {
     Parallelism.threads = stage.threads
     let settings = stage.preset.evaluate
     let backbone = try Backbone(model)
-    let asked = try Benchmark(contentsOf: benchmark, images: images)
     let limit = min(stage.limit ?? Int.max, settings.limit ?? Int.max)
-    let questions = Array(asked.questions.prefix(limit))
+    let asked = try Benchmark(
+      contentsOf: benchmark, images: images, limit: limit,
+      allowsOutside: settings.allowOutsideImages)
+    let questions = asked.questions
     var inputs = backbone.fingerprints(as: "model")
     inputs["benchmark"] = try Fingerprint.file(benchmark)
     let examiner = try Examiner(backbone: backbone, benchmark: asked, settings: settings)
@@ -47,6 +49,14 @@ struct Evaluate: StageCommand {
         execution: ["evaluate": settings.execution], inputs: inputs,
         samplesPerShard: Evaluate.questionsPerShard)
     else { return }
+    var rejects = try Rejects(
+      asked, settings, benchmark: benchmark, path: writer.path(Rejects.file))
+    for shard in try writer.shards {
+      for index in shard.indices {
+        guard let reject = Rejects.reject(in: try shard.record(index)) else { continue }
+        try rejects.add(reject.reason, reject.code, questions[index], at: asked.places[index])
+      }
+    }
     try stage.writeShards(
       of: Array(questions.indices), to: writer, unit: "questions", label: "evaluate"
     ) { members, append, advance in
@@ -58,18 +68,27 @@ struct Evaluate: StageCommand {
           try stage.checkInterrupt()
         }
         for (index, answer) in zip(batch, answers) {
-          correct += Prediction(examiner.text(answer), for: questions[index]).isCorrect ? 1 : 0
-          try append(
-            Record(
-              index: index, tensors: ["answer": RawTensor(int32: answer, shape: [answer.count])]))
+          switch answer {
+          case .success(let tokens):
+            let prediction = Prediction(examiner.text(tokens), for: questions[index])
+            correct += prediction.isCorrect ? 1 : 0
+            let tensor = RawTensor(int32: tokens, shape: [tokens.count])
+            try append(Record(index: index, tensors: ["answer": tensor]))
+          case .failure(let failure):
+            try append(Rejects.record(failure, of: index))
+            try rejects.add(
+              "\(failure)", failure.code, questions[index], at: asked.places[index])
+          }
         }
         advance(batch.count)
       }
       return [("correct", .int(correct))]
     }
     let predictions = try writer.shards.flatMap { shard in
-      try shard.indices.map { index in
-        let answer = try shard.record(index).tensor("answer").int32s()
+      try shard.indices.compactMap { index -> Prediction? in
+        let record = try shard.record(index)
+        if Rejects.reject(in: record) != nil { return nil }
+        let answer = try record.tensor("answer").int32s()
         return Prediction(examiner.text(answer), for: questions[index])
       }
     }
@@ -78,11 +97,18 @@ struct Evaluate: StageCommand {
     stage.log.info("\(accuracy) of \(scores.overall.questions) right")
     try writer.writeFile("predictions.jsonl", Predictions.encode(predictions))
     try writer.writeFile("scores.json", scores.encode())
+    try writer.writeFile(Rejects.file, Array(rejects.lines.utf8))
+    if !rejects.all.isEmpty {
+      let total = questions.count + asked.rejects.count
+      let list = writer.path(Rejects.file)
+      stage.log.warning("\(rejects.all.count) of \(total) questions rejected: see \(list)")
+    }
     try stage.finish(
       writer,
       facts: [
         "model": .string(model), "benchmark": .string(benchmark),
-        "accuracy": .number(scores.overall.accuracy), "questions": .int(questions.count),
+        "accuracy": .number(scores.overall.accuracy), "questions": .int(predictions.count),
+        "rejects": .int(rejects.all.count),
       ])
   }
 }

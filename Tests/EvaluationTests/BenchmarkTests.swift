@@ -7,7 +7,7 @@ import Testing
 @Suite("A benchmark is read as it was written, or refused with its line")
 struct BenchmarkTests {
   private func parse(_ text: String) throws -> [BenchmarkQuestion] {
-    try Benchmark.parse(Array(text.utf8), place: "b.tsv")
+    try Benchmark.parse(Array(text.utf8), place: "b.tsv").map { try $0.result.get() }
   }
 
   @Test("Columns in any order, quoted fields, line ends of both kinds, a byte order mark")
@@ -80,7 +80,7 @@ struct BenchmarkTests {
   func unreadable() throws {
     let header = Array("index\timage_path\tquestion\tanswer\n1\tp\t".utf8)
     let error = #expect(throws: Failure.self) {
-      try Benchmark.parse(header + [0xFF, 0xFE, 9, 97, 10], place: "b.tsv")
+      try Benchmark.parse(header + [0xFF, 0xFE, 9, 97, 10], place: "b.tsv")[0].result.get()
     }
     #expect(error?.code == .badData)
     let missing = #expect(throws: Failure.self) {

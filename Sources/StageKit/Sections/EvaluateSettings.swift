@@ -10,6 +10,10 @@ public struct EvaluateSettings: SettingsSection {
   public var batch = 64
   /// Only the first questions of the benchmark; null asks all.
   public var limit: Int?
+  /// The stage stops when a larger share of the questions, and more than one, was rejected.
+  public var maxRejectShare = 0.05
+  /// Images may lie outside `--images`: by `..`, an absolute path or a link.
+  public var allowOutsideImages = false
 
   public init() {}
 
@@ -18,5 +22,7 @@ public struct EvaluateSettings: SettingsSection {
     try settings("beams", &beams, in: 1...1000)
     try settings("batch", &batch, in: 1...65536, .execution)
     try settings("limit", &limit, in: 1...Settings.unbounded)
+    try settings("max_reject_share", &maxRejectShare, in: 0...1, .execution)
+    try settings("allow_outside_images", &allowOutsideImages)
   }
 }
