@@ -12,3 +12,14 @@ extension JSON {
     }
   }
 }
+
+extension Files {
+  /// A file's first bytes, as many as tell what it is. Throws 66 or 74.
+  public static func prefix(_ path: String) throws -> [UInt8] {
+    guard isFile(path) else { throw Failure(.inputMissing, "is not a file", at: path) }
+    let descriptor = try open(path)
+    defer { closeDescriptor(descriptor) }
+    return try read(
+      descriptor, offset: 0, count: min(size(path) ?? 0, FileKind.prefixLength), path: path)
+  }
+}

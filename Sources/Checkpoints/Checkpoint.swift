@@ -63,13 +63,8 @@ public final class Checkpoint: Sendable {
       let file = try readSafetensorsFile(single)
       return (["model.safetensors"], Array(file.tensors.values))
     }
-    guard Files.exists(index) else {
-      throw Failure(
-        .inputMissing, "no weights in the checkpoint", at: directory,
-        expected: "model.safetensors or model.safetensors.index.json",
-        advice: "Fetch the safetensors files; other formats are not read")
-    }
-    let json = try JSON(parsing: Files.read(index, limit: 1 << 28), place: index)
+    guard Files.exists(index) else { throw CheckpointFolder.noWeights(directory) }
+    let json = try JSON(file: index, limit: 1 << 28)
     guard let map = json["weight_map"]?.asObject, !map.isEmpty else {
       throw Failure(.badData, "no \"weight_map\"", at: index)
     }

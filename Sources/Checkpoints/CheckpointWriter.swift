@@ -22,13 +22,15 @@ public enum CheckpointWriter {
   ///     `Qwen2VLConfig.hubJSON`.
   ///   - tensors: in the order in which they are to be written.
   ///   - carry: the folder whose companions are copied, byte for byte.
+  ///   - chatTemplate: what becomes `chat_template.jinja`, where transformers' processor looks,
+  ///     unless it is among the companions.
   /// Returns the names of the files written. Throws 73, also where the disk has too little room,
   /// or 74.
   @discardableResult
   public static func write(
     to directory: String, config: Qwen2VLConfig, over base: [UInt8]? = nil,
     tensors: [OutputTensor], shardLimit: Int = CheckpointWriter.shardLimit,
-    carry: String? = nil
+    carry: String? = nil, chatTemplate: String? = nil
   ) throws -> [String] {
     try requireSpace(for: tensors, at: directory)
     try Files.makeDirectory(directory)
@@ -59,6 +61,10 @@ public enum CheckpointWriter {
           Files.read(Files.join(carry, name)), to: Files.join(directory, name))
         written.append(name)
       }
+    }
+    if let chatTemplate, !written.contains("chat_template.jinja") {
+      try writeAtomically(chatTemplate, to: Files.join(directory, "chat_template.jinja"))
+      written.append("chat_template.jinja")
     }
     // The config last: with it the folder is a checkpoint.
     var config = config

@@ -113,19 +113,8 @@ public struct Qwen2VLConfig: Sendable, Equatable {
   /// Reads `config.json` of a checkpoint. Throws 66 when there is none, 65 when it is not a
   /// Qwen2-VL's or its numbers do not fit together.
   public init(directory: String) throws {
-    guard Files.isDirectory(directory) else {
-      throw Failure(
-        .inputMissing, "no such folder", at: directory,
-        advice: "Give the folder of a Hugging Face checkpoint")
-    }
-    let path = Files.join(directory, "config.json")
-    guard Files.exists(path) else {
-      throw Failure(
-        .inputMissing, "no config.json in the checkpoint", at: directory,
-        advice: "Give the folder of a Hugging Face checkpoint")
-    }
-    let bytes = try Files.read(path, limit: 1 << 24)
-    try self.init(JSON(parsing: bytes, place: path), place: path)
+    let path = try CheckpointFolder.config(directory)
+    try self.init(JSON(file: path, limit: 1 << 24), place: path)
   }
 }
 

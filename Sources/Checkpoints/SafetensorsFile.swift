@@ -128,8 +128,18 @@ extension MappedTensor {
 /// off, naming the tensor.
 public func readSafetensorsFile(_ path: String) throws -> SafetensorsFile {
   let mapping = try Mapping(path)
-  let header = try SafetensorsHeader(
-    parsing: mapping.bytes, total: mapping.bytes.count, place: path)
+  let header: SafetensorsHeader
+  do {
+    header = try SafetensorsHeader(
+      parsing: mapping.bytes, total: mapping.bytes.count, place: path)
+  } catch let failure as Failure {
+    // A safetensors file is not told that it is one; a damaged length is no Arrow stream.
+    let kind = FileKind(prefix: mapping.bytes.prefix(FileKind.prefixLength))
+    guard let kind, !["a safetensors file", "an Arrow stream"].contains(kind.name) else {
+      throw failure
+    }
+    throw failure.naming(mapping.bytes.prefix(FileKind.prefixLength))
+  }
   var tensors: [String: MappedTensor] = [:]
   for entry in header.entries {
     let start = header.dataStart + entry.range.lowerBound

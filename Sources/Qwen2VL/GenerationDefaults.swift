@@ -15,7 +15,7 @@ public struct GenerationDefaults: Sendable, Equatable {
   public init(directory: String) throws {
     let place = Files.join(directory, "generation_config.json")
     guard Files.exists(place) else { return }
-    let json = try JSON(parsing: Files.read(place, limit: 1 << 20), place: place)
+    let json = try JSON(file: place, limit: 1 << 20)
     func refused(_ key: String, _ expected: String) -> Failure {
       Failure(
         .badData, "bad \"\(key)\"", at: place, expected: expected,

@@ -3,16 +3,19 @@ import Checkpoints
 import Failures
 import Kernels
 import Tensors
+import Tokenization
 
 extension Qwen2VL {
   /// Writes the model as a Hugging Face checkpoint: the hub's names, every tensor in the type that
   /// it has in the checkpoint `base`, whose config stays but for what is different and whose
-  /// tokenizer and processor files are carried over. Returns the names of the files. Throws 65, 73
+  /// tokenizer and processor files are carried over, its chat template also as
+  /// `chat_template.jinja`. Returns the names of the files. Throws 65, 73
   /// or 74.
   public func save(to directory: String, base: Checkpoint) throws -> [String] {
     let text = try Files.read(Files.join(base.directory, "config.json"))
     return try CheckpointWriter.write(
-      to: directory, config: config, over: text, tensors: outputs(base), carry: base.directory)
+      to: directory, config: config, over: text, tensors: outputs(base), carry: base.directory,
+      chatTemplate: ChatForm(directory: base.directory).template)
   }
 
   /// Refuses at start what `save` would have no room for. Throws 73.

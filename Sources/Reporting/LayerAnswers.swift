@@ -108,7 +108,7 @@ private struct Speakers {
         .asString
     else { throw Failure(.inputMissing, "the \(contender.label) was not evaluated", at: run.path) }
     backbone = try Backbone(directory)
-    builder = try PromptBuilder(tokenizer: backbone.tokenizer, processor: backbone.processor)
+    builder = PromptBuilder(backbone.parts)
     defaults = try GenerationDefaults(directory: directory)
     let verbalizers = try VerbalizerSet(run, of: role)
     let text = backbone.config.text

@@ -77,6 +77,7 @@ extension ModelCard {
     ## Use
 
     ```python
+    # pip install transformers torch torchvision pillow
     from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
     model = Qwen2VLForConditionalGeneration.from_pretrained("PATH", dtype="auto")
     processor = AutoProcessor.from_pretrained("PATH")

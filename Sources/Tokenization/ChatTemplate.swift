@@ -60,7 +60,7 @@ public struct Rendered: Sendable, Equatable {
 ///     <|im_start|>assistant
 ///     Answer<|im_end|>
 public struct ChatTemplate: Sendable {
-  /// The system turn of a conversation that brings none.
+  /// The system turn of a conversation that brings none, where the checkpoint says nothing else.
   public static let defaultSystem = "You are a helpful assistant."
 
   /// The tokens that give a conversation its form. Text that spells one of them would forge it.
@@ -70,6 +70,8 @@ public struct ChatTemplate: Sendable {
   ]
 
   let tokenizer: Tokenizer
+  /// The system turn of a conversation that brings none; nil: there is none then.
+  public let system: String?
   let start: Int32
   public let end: Int32
   public let visionStart: Int32
@@ -79,7 +81,7 @@ public struct ChatTemplate: Sendable {
   private let newline: [Int32]
 
   /// - Throws: `Failure(.badData)` where the tokenizer lacks a token that the template needs.
-  public init(tokenizer: Tokenizer) throws {
+  public init(tokenizer: Tokenizer, form: ChatForm = ChatForm()) throws {
     func id(_ token: String) throws -> Int32 {
       guard let id = tokenizer.id(ofToken: token) else {
         throw Failure(
@@ -89,6 +91,7 @@ public struct ChatTemplate: Sendable {
       return id
     }
     self.tokenizer = tokenizer
+    system = form.system
     start = try id("<|im_start|>")
     end = try id("<|im_end|>")
     visionStart = try id("<|vision_start|>")
@@ -132,8 +135,8 @@ public struct ChatTemplate: Sendable {
       }
     }
     var writer = Writer(template: self, counts: imageTokenCounts)
-    if turns.first?.role != .system {
-      writer.turn(Turn(role: .system, ChatTemplate.defaultSystem))
+    if let system, turns.first?.role != .system {
+      writer.turn(Turn(role: .system, system))
     }
     if independentQuestions {
       try writer.questions(turns)

@@ -212,8 +212,30 @@ extension Tokenizer {
     guard other.fingerprint == fingerprint else {
       throw Failure(
         .badData, "teacher and student have different tokenizers", at: student,
-        expected: "\(other.fingerprint), that of \(teacher)", found: fingerprint,
+        expected: "that of \(teacher)", found: difference(from: other),
         advice: "The method needs one tokenizer for both")
     }
+  }
+
+  /// The first thing in which two tokenizers differ, in words.
+  private func difference(from other: Tokenizer) -> String {
+    func shown(_ id: Int, _ tokens: [[UInt8]?]) -> String {
+      guard id < tokens.count, let bytes = tokens[id] else { return "nothing" }
+      return "\"\(String(decoding: bytes.prefix(60), as: UTF8.self))\""
+    }
+    let count = max(tokens.count, other.tokens.count)
+    for id in 0..<count {
+      let (ours, theirs) = (
+        tokens.indices.contains(id) ? tokens[id] : nil,
+        other.tokens.indices.contains(id) ? other.tokens[id] : nil
+      )
+      if ours != theirs {
+        return "token \(id) is \(shown(id, tokens)) here and \(shown(id, other.tokens)) there"
+      }
+    }
+    if let id = specials.symmetricDifference(other.specials).min() {
+      return "token \(id), \(shown(Int(id), tokens)), is a control token in one of them only"
+    }
+    return "the same tokens with other merges, normalisation or added tokens"
   }
 }

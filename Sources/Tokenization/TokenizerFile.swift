@@ -28,7 +28,7 @@ struct TokenizerFile {
         .inputMissing, "there is no tokenizer", at: path,
         advice: "A model folder needs the tokenizer.json of its checkpoint.")
     }
-    let root = try JSON(parsing: try Files.read(path), place: path)
+    let root = try JSON(file: path)
     guard let model = root["model"], model.asObject != nil else {
       throw failure("no \"model\"", expected: "a tokenizer.json of the tokenizers library")
     }

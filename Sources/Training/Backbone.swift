@@ -10,18 +10,20 @@ public struct Backbone {
   public let directory: String
   public let checkpoint: Checkpoint
   public let model: Qwen2VL
-  public let tokenizer: Tokenizer
-  public let processor: ImageProcessor
+  /// What stands before the weights, held against the config.
+  public let parts: CheckpointProcessor
+  public var tokenizer: Tokenizer { parts.tokenizer }
+  public var processor: ImageProcessor { parts.images }
 
   public var config: Qwen2VLConfig { checkpoint.config }
 
-  /// Opens the checkpoint in `directory`, every weight mapped and frozen. Throws 65 or 66.
+  /// Opens the checkpoint in `directory`, every weight mapped and frozen, and holds its files
+  /// against each other. Throws 65 or 66.
   public init(_ directory: String) throws {
     self.directory = directory
     checkpoint = try Checkpoint(directory: directory)
     model = try Qwen2VL(checkpoint)
-    tokenizer = try Tokenizer(directory: directory)
-    processor = try ImageProcessor(directory: directory)
+    parts = try CheckpointProcessor(directory: directory, config: checkpoint.config)
   }
 
   /// The fingerprints that artifacts record about the backbone they came from.

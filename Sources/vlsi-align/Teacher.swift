@@ -34,7 +34,7 @@ struct Teacher {
         .badData, "the targets do not name the teacher's checkpoint",
         at: targets.artifact.directory, advice: "Give it by --teacher")
     }
-    let checkpoint = try Checkpoint(directory: place)
+    let checkpoint = try Backbone(place).checkpoint
     try targets.artifact.requireInput("teacher.weights", checkpoint.fingerprint, from: place)
     head = try LanguageHead(checkpoint).prefix(targets.sharedVocabulary)
   }

@@ -17,7 +17,7 @@ struct Examiner {
   init(backbone: Backbone, benchmark: Benchmark, settings: EvaluateSettings) throws {
     self.backbone = backbone
     self.benchmark = benchmark
-    builder = try PromptBuilder(tokenizer: backbone.tokenizer, processor: backbone.processor)
+    builder = PromptBuilder(backbone.parts)
     let defaults = try GenerationDefaults(directory: backbone.directory)
     var generation = GenerationSettings(
       method: settings.beams > 1 ? .beams(BeamSearch(beams: settings.beams)) : .greedy,
@@ -28,10 +28,14 @@ struct Examiner {
 
   /// What of the checkpoint, beside its weights and tokenizer, decides the answers.
   var settings: JSON {
-    [
+    var settings: [String: JSON] = [
       "stop": .array(generation.stop.sorted().map { .int(Int($0)) }),
       "repetition_penalty": .number(Double(generation.repetitionPenalty)),
     ]
+    if builder.system != ChatTemplate.defaultSystem {
+      settings["system"] = builder.system.map { .string($0) } ?? .null
+    }
+    return .object(settings)
   }
 
   /// An answer in words.

@@ -30,7 +30,7 @@ struct GenerateCommand: StageCommand {
   var prompt: String
   @Option(
     help: ArgumentHelp(
-      "The system turn (default: \"\(ChatTemplate.defaultSystem)\").", valueName: "text"))
+      "The system turn (default: that of the checkpoint's chat template).", valueName: "text"))
   var system: String?
   @Option(help: ArgumentHelp("The longest answer, in tokens.", valueName: "n"))
   var maxNewTokens = 128
@@ -130,7 +130,7 @@ struct GenerateCommand: StageCommand {
   func run(stage: Stage) throws {
     Parallelism.threads = stage.threads
     let backbone = try Backbone(model)
-    let builder = try PromptBuilder(tokenizer: backbone.tokenizer, processor: backbone.processor)
+    let builder = PromptBuilder(backbone.parts)
     let sample = try sample(builder)
     guard backbone.model.room(after: sample) > 0 else {
       throw Failure(

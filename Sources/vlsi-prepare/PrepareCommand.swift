@@ -4,6 +4,7 @@ import Checkpoints
 import Failures
 import Foundation
 import Imaging
+import Qwen2VL
 import StageKit
 import Tokenization
 
@@ -52,10 +53,9 @@ struct PrepareCommand: StageCommand {
 
   func run(stage: Stage) throws {
     let settings = stage.preset.prepare
-    let tokenizer = try Tokenizer(directory: model)
-    let template = try ChatTemplate(tokenizer: tokenizer)
-    let processor = try processor(settings)
-    try check(tokenizer, template, processor)
+    let parts = try CheckpointProcessor(directory: model)
+    let (tokenizer, template) = (parts.tokenizer, parts.template)
+    let processor = try processor(parts.images, settings)
     let folder = ImageFolder(
       path: images ?? Files.parent(of: dataset), allowsOutside: settings.allowOutsideImages)
     guard images == nil || Files.isDirectory(folder.path) else {
@@ -68,10 +68,7 @@ struct PrepareCommand: StageCommand {
       let writer = try stage.artifact(
         at: output, kind: .samples, settings: identity(settings, stride: stride),
         execution: settings.execution,
-        inputs: [
-          "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
-          "image_processor": processor.fingerprint,
-        ],
+        inputs: try inputs(tokenizer, template, processor),
         samplesPerShard: settings.samplesPerShard,
         redo: try folder.firstChange(since: output).map { "the image \($0) is another one now" })
     else { return }
@@ -88,8 +85,24 @@ struct PrepareCommand: StageCommand {
       writer, facts: facts(note, entries, of: survey.count, tokenizer, processor, settings))
   }
 
-  private func processor(_ settings: PrepareSettings) throws -> ImageProcessor {
-    var processor = try ImageProcessor(directory: model)
+  private func inputs(
+    _ tokenizer: Tokenizer, _ template: ChatTemplate, _ processor: ImageProcessor
+  ) throws -> [String: String] {
+    var inputs = [
+      "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
+      "image_processor": processor.fingerprint,
+    ]
+    // Left out where it is Qwen2-VL's own: samples of before have no such input.
+    if template.system != ChatTemplate.defaultSystem {
+      inputs["system"] = Fingerprint.text(template.system ?? "none, not even an empty turn")
+    }
+    return inputs
+  }
+
+  private func processor(
+    _ own: ImageProcessor, _ settings: PrepareSettings
+  ) throws -> ImageProcessor {
+    var processor = own
     processor.minPixels = settings.minPixels ?? processor.minPixels
     processor.maxPixels = settings.maxPixels ?? processor.maxPixels
     guard processor.minPixels <= processor.maxPixels else {
@@ -99,31 +112,6 @@ struct PrepareCommand: StageCommand {
         found: "\(processor.minPixels) and \(processor.maxPixels)")
     }
     return processor
-  }
-
-  /// Tokenizer, image processor and model of one folder must speak of the same things.
-  private func check(
-    _ tokenizer: Tokenizer, _ template: ChatTemplate, _ processor: ImageProcessor
-  ) throws {
-    let config = try Qwen2VLConfig(directory: model)
-    for (what, here, there) in [
-      ("<|image_pad|>", Int(template.imagePad), config.imageTokenID),
-      ("<|vision_start|>", Int(template.visionStart), config.visionStartTokenID),
-      ("<|vision_end|>", Int(template.visionEnd), config.visionEndTokenID),
-      ("patch size", processor.patchSize, config.vision.patchSize),
-      ("temporal patch size", processor.temporalPatchSize, config.vision.temporalPatchSize),
-      ("merge size", processor.mergeSize, config.vision.spatialMergeSize),
-    ] where here != there {
-      throw Failure(
-        .badData, "\(what) differs between config.json and the tokenizer or image processor",
-        at: model, expected: "\(there)", found: "\(here)",
-        advice: "Take all files from one checkpoint.")
-    }
-    guard tokenizer.vocabularySize <= config.text.vocabularySize else {
-      throw Failure(
-        .badData, "the tokenizer has more tokens than the model", at: model,
-        expected: "at most \(config.text.vocabularySize)", found: "\(tokenizer.vocabularySize)")
-    }
   }
 
   /// The settings that the content depends on.

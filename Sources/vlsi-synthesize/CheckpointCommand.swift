@@ -113,7 +113,8 @@ struct CheckpointCommand: StageCommand {
     try CheckpointWriter.requireSpace(for: outputs, at: output)
     try CheckpointWriter.write(
       to: partial, config: config, over: Array(shape.otherMembers.text().utf8), tensors: outputs,
-      shardLimit: ModelShape.shardLimit, carry: folder)
+      shardLimit: ModelShape.shardLimit, carry: folder,
+      chatTemplate: ChatForm(directory: folder).template)
     try writeAtomically(
       Array(shape.preprocessor.utf8), to: "\(partial)/preprocessor_config.json")
     try writeAtomically(

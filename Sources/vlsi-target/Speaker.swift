@@ -35,17 +35,16 @@ struct Speaker {
     settings: TargetSettings
   ) throws {
     self.settings = settings
-    let teacherCheckpoint = try Checkpoint(directory: teacher)
-    let studentCheckpoint = try Checkpoint(directory: student)
+    let (teaching, learning) = (try Backbone(teacher), try Backbone(student))
+    let (teacherCheckpoint, studentCheckpoint) = (teaching.checkpoint, learning.checkpoint)
     self.features = try FeatureReader(directory: features)
     let trained = try ArtifactReader(directory: verbalizers, kind: .verbalizers)
     let artifact = self.features.artifact
     try artifact.requireInput("model.weights", teacherCheckpoint.fingerprint, from: teacher)
     try trained.requireInput("model.weights", teacherCheckpoint.fingerprint, from: teacher)
 
-    let own = try Tokenizer(directory: student)
-    let tokenizer = own.fingerprint
-    try own.requireTeachers(Tokenizer(directory: teacher), of: teacher, at: student)
+    let tokenizer = learning.tokenizer.fingerprint
+    try learning.tokenizer.requireTeachers(teaching.tokenizer, of: teacher, at: student)
     try artifact.requireInput("model.tokenizer", tokenizer, from: teacher)
 
     self.verbalizers = try VerbalizerSet(trained)

@@ -58,7 +58,7 @@ struct Verbalize: StageCommand {
 
   private func train(on features: String, to output: String, stage: Stage) throws {
     let settings = stage.preset.verbalize
-    let checkpoint = try Checkpoint(directory: model)
+    let checkpoint = try Backbone(model).checkpoint
     let text = checkpoint.config.text
     let reader = try FeatureReader(directory: features)
     try reader.artifact.requireInput("model.weights", checkpoint.fingerprint, from: model)

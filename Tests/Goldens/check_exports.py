@@ -11,6 +11,8 @@
     python Tests/Goldens/check_exports.py processor runs/tiny/model
     # The model card is one that huggingface_hub reads, scores included:
     python Tests/Goldens/check_exports.py card runs/tiny/model
+    # The snippet on the card runs as it stands, on this picture:
+    python Tests/Goldens/check_exports.py snippet runs/tiny/model --picture scene.png
     # Without --expected, a random prompt (with an image) is run and the logits' statistics printed.
 
 The file of --expected is a safetensors file with `input_ids` int32 [n], `logits` [n, V] or [rows, V]
@@ -111,6 +113,49 @@ def check_card(directory):
     print(json.dumps({"base_model": data.base_model, "tags": data.tags, "scores": scores}))
 
 
+def import_torchvision():
+    """Whether transformers' video processors find their library.
+
+    PyPI's torchvision beside a CPU torch lacks its compiled operators, which nothing here calls:
+    they are declared, so that it imports.
+    """
+    import re
+
+    operators = torch.library.Library("torchvision", "DEF")
+    for _ in range(50):
+        try:
+            import torchvision  # noqa: F401
+            return True
+        except ImportError:
+            return False
+        except RuntimeError as error:
+            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+            if missing is None:
+                raise
+            operators.define(f"{missing[1]}(Tensor x) -> Tensor")
+            for name in [name for name in sys.modules if name.startswith("torchvision")]:
+                del sys.modules[name]
+    return False
+
+
+def check_snippet(directory, picture):
+    import contextlib
+    import io
+
+    if not import_torchvision():
+        return print(json.dumps({"snippet": "not run: AutoProcessor needs torchvision"}))
+    text = (directory / "README.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    for old, new in [("PATH", directory), ("picture.png", picture)]:
+        if f'"{old}"' not in code:
+            refuse(f"{directory}: the card's snippet names no {old}")
+        code = code.replace(f'"{old}"', repr(str(new)))
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, "README.md", "exec"), {})
+    print(json.dumps({"snippet": said.getvalue().strip()}))
+
+
 def random_inputs(config):
     """A short prompt around one image of 2 x 2 merged tokens, from a fixed seed."""
     torch.manual_seed(0)
@@ -141,15 +186,18 @@ def run(model, config, inputs):
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["checkpoint", "adapter", "processor", "card"])
+    parser.add_argument("kind", choices=["checkpoint", "adapter", "processor", "card", "snippet"])
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--base", type=pathlib.Path, help="the checkpoint under the adapter")
     parser.add_argument("--expected", type=pathlib.Path, help="inputs and logits, safetensors")
+    parser.add_argument("--picture", type=pathlib.Path, help="what the snippet looks at")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="of the largest logit")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.kind in ("processor", "card"):
         return {"processor": check_processor, "card": check_card}[options.kind](options.directory)
+    if options.kind == "snippet":
+        return check_snippet(options.directory, options.picture)
     if options.kind == "adapter" and options.base is None:
         refuse("an adapter needs --base")
     base = options.base if options.kind == "adapter" else options.directory

@@ -156,6 +156,30 @@ import Testing
     #expect(try bytes(of: folder("m")) == before)
   }
 
+  /// The snippet on the card runs as it stands and says what vlsi-generate says.
+  @Test(.enabled(if: ProcessInfo.processInfo.environment["VLSI_TORCH_PYTHON"] != nil))
+  func `its snippet runs`() throws {
+    let python = try #require(ProcessInfo.processInfo.environment["VLSI_TORCH_PYTHON"])
+    let picture = "\(bench.path)/data/images/test/00000.png"
+    let outcome = try run(
+      python,
+      [
+        "\(repository)/Tests/Goldens/check_exports.py", "snippet", "\(bench.path)/model",
+        "--picture", picture,
+      ])
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    print(outcome.output)
+    let found = try JSON(parsing: Array(outcome.output.utf8), place: "snippet")["snippet"]?.asString
+    let snippet = try #require(found)
+    guard !snippet.hasPrefix("not run") else { return }
+    let arguments = [
+      "--model", "\(bench.path)/model", "--image", picture, "--prompt", "What is this?",
+      "--max-new-tokens", "64", "--quiet",
+    ]
+    let own = try run("vlsi-generate", arguments)
+    #expect(own.output.trimmingCharacters(in: .whitespacesAndNewlines) == snippet)
+  }
+
   /// transformers loads the model without a missing, unexpected or misshapen tensor, its processor
   /// too, and huggingface_hub reads the card, where VLSI_TORCH_PYTHON names a Python with them.
   @Test(.enabled(if: ProcessInfo.processInfo.environment["VLSI_TORCH_PYTHON"] != nil))
