@@ -3,43 +3,46 @@ import PackageDescription
 
 // The arithmetic of the inner loops: no overflow traps, AVX2 on x86. Input never reaches
 // these loops unchecked: every public entry of Kernels checks its shapes once.
-var fast: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
+// What runs between them keeps its traps.
+let unchecked: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
 #if arch(x86_64)
-  fast.append(.unsafeFlags(["-Xcc", "-march=x86-64-v3"]))
+  let vector: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+#else
+  let vector: [SwiftSetting] = []
 #endif
 
 /// The floors of the source, lowest first: each module imports only from below.
-let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
-  ("Failures", [], false),
-  ("Kernels", ["COpenBLAS"], true),
-  ("Tensors", ["Kernels"], true),
-  ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], false),
-  ("Checkpoints", ["Failures", "Kernels", "Artifacts"], false),
-  ("Tokenization", ["Failures", "Artifacts"], false),
+let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting])] = [
+  ("Failures", [], []),
+  ("Kernels", ["COpenBLAS"], unchecked + vector),
+  ("Tensors", ["Kernels"], vector),
+  ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], []),
+  ("Checkpoints", ["Failures", "Kernels", "Artifacts"], []),
+  ("Tokenization", ["Failures", "Artifacts"], []),
   (
-    "Imaging", ["Failures", "Kernels", "Artifacts", "CTurboJPEG", "CSPNG", "CWebP", "CGIF"], false
+    "Imaging", ["Failures", "Kernels", "Artifacts", "CTurboJPEG", "CSPNG", "CWebP", "CGIF"], []
   ),
   (
     "Qwen2VL",
-    ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging"], false
+    ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging"], []
   ),
   (
-    "Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], false
+    "Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], []
   ),
   (
     "Training",
     [
       "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
       "Qwen2VL", "Distillation",
-    ], false
+    ], []
   ),
-  ("Evaluation", ["Failures", "Artifacts", "Imaging", "Qwen2VL", "Tokenization"], false),
+  ("Evaluation", ["Failures", "Artifacts", "Imaging", "Qwen2VL", "Tokenization"], []),
   (
     "Reporting",
     [
       "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
       "Qwen2VL", "Distillation", "Training", "Evaluation",
-    ], false
+    ], []
   ),
   (
     "StageKit",
@@ -49,20 +52,23 @@ let floors: [(name: String, needs: [Target.Dependency], fast: Bool)] = [
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
       .product(name: "Yams", package: "Yams"),
-    ], false
+    ], []
   ),
   (
     "Planning",
     [
       "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation",
       "Training", "StageKit",
-    ], false
+    ], []
   ),
 ]
 
 let stages: [(name: String, needs: [String])] = [
   ("vlsi-synthesize", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Qwen2VL"]),
-  ("vlsi-prepare", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels"]),
+  (
+    "vlsi-prepare",
+    ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels", "Qwen2VL"]
+  ),
   ("vlsi-extract", ["Planning", "Artifacts", "Checkpoints", "Qwen2VL", "Training", "Tensors"]),
   (
     "vlsi-verbalize",
@@ -130,7 +136,7 @@ let package = Package(
     .systemLibrary(name: "CGIF", pkgConfig: "libgif", providers: [.apt(["libgif-dev"])]),
   ]
     + floors.map {
-      .target(name: $0.name, dependencies: $0.needs, swiftSettings: $0.fast ? fast : [])
+      .target(name: $0.name, dependencies: $0.needs, swiftSettings: $0.settings)
     }
     + stages.map {
       .executableTarget(

@@ -24,6 +24,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -31,7 +32,35 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from transformers import AutoConfig, Qwen2VLForConditionalGeneration
+
+
+def import_torchvision():
+    """Whether transformers' video processors find their library.
+
+    PyPI's torchvision beside a CPU torch lacks its compiled operators, which nothing here calls:
+    they are declared, so that it imports.
+    """
+    operators = torch.library.Library("torchvision", "DEF")
+    for _ in range(50):
+        try:
+            import torchvision  # noqa: F401
+            return True
+        except ImportError:
+            return False
+        except RuntimeError as error:
+            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+            if missing is None:
+                raise
+            operators.define(f"{missing[1]}(Tensor x) -> Tensor")
+            for name in [name for name in sys.modules if name.startswith("torchvision")]:
+                del sys.modules[name]
+    return False
+
+
+# Before transformers, which looks for it.
+HAS_TORCHVISION = import_torchvision()
+
+from transformers import AutoConfig, Qwen2VLForConditionalGeneration  # noqa: E402
 
 
 def refuse(message):
@@ -113,36 +142,11 @@ def check_card(directory):
     print(json.dumps({"base_model": data.base_model, "tags": data.tags, "scores": scores}))
 
 
-def import_torchvision():
-    """Whether transformers' video processors find their library.
-
-    PyPI's torchvision beside a CPU torch lacks its compiled operators, which nothing here calls:
-    they are declared, so that it imports.
-    """
-    import re
-
-    operators = torch.library.Library("torchvision", "DEF")
-    for _ in range(50):
-        try:
-            import torchvision  # noqa: F401
-            return True
-        except ImportError:
-            return False
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if missing is None:
-                raise
-            operators.define(f"{missing[1]}(Tensor x) -> Tensor")
-            for name in [name for name in sys.modules if name.startswith("torchvision")]:
-                del sys.modules[name]
-    return False
-
-
 def check_snippet(directory, picture):
     import contextlib
     import io
 
-    if not import_torchvision():
+    if not HAS_TORCHVISION:
         return print(json.dumps({"snippet": "not run: AutoProcessor needs torchvision"}))
     text = (directory / "README.md").read_text(encoding="utf-8")
     code = text.split("```python\n")[1].split("```")[0]
