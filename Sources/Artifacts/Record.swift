@@ -30,7 +30,11 @@ public struct Record: Sendable, Equatable {
 
   /// The stored form: one zstd frame of one safetensors blob. It depends on the content alone:
   /// tensors stand by falling element size, then by name, so that each is aligned.
+  /// Throws 65 for a value that is not finite, before it is stored.
   func encoded(level: Int32) throws -> [UInt8] {
+    try requireFinite(
+      at: "record \(index)",
+      advice: "Finished shards are kept. Look at the stage's inputs with vlsi-dump --verify")
     let ordered = tensors.sorted {
       $0.value.type.size == $1.value.type.size
         ? naturallyPrecedes($0.key, $1.key) : $0.value.type.size > $1.value.type.size
@@ -43,7 +47,10 @@ public struct Record: Sendable, Equatable {
 
   /// Throws 65 for a damaged one or one of another sample.
   init(index: Int, encoded: [UInt8], place: String) throws {
-    let blob = try Zstandard.decompress(encoded, place: place)
+    let blob = try Zstandard.decompress(encoded, place: place) { head, total in
+      // Before memory for the whole is asked for.
+      _ = try SafetensorsHeader(parsing: head, total: total, place: place)
+    }
     var (tensors, metadata) = try Safetensors.decode(blob, place: place)
     let written = metadata.removeValue(forKey: Record.sampleKey)
     guard written == nil || written == String(index) else {

@@ -69,6 +69,7 @@ extension ArtifactReader {
         let packed = try Files.read(
           descriptor, offset: entry.offset, count: entry.count, path: path)
         let record = try Record(index: index, encoded: packed, place: place)
+        try record.requireFinite(at: place, advice: "Run the stage that wrote it again")
         for (name, tensor) in record.tensors where types[name] != tensor.type {
           throw Failure(
             .badData, "not as the manifest says", at: "\(place), tensor \(name)",

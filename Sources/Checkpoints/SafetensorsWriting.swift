@@ -56,8 +56,9 @@ public struct OutputTensor {
   }
 }
 
-/// Writes one safetensors file, atomically. Throws 73, 74, and 70 when a tensor produces more or
-/// fewer bytes than its shape says.
+/// Writes one safetensors file, atomically. Throws 73, 74, 65 naming the tensor that holds a value
+/// which is not finite (or is not in the type it is written in), and 70 when a tensor produces more
+/// or fewer bytes than its shape says.
 public func writeSafetensorsFile(
   _ path: String, _ tensors: [OutputTensor], metadata: [String: String] = ["format": "pt"]
 ) throws {
@@ -73,7 +74,10 @@ private func write(
     SafetensorsHeader.encode(tensors.map { ($0.name, $0.type, $0.shape) }, metadata: metadata))
   for tensor in tensors {
     let start = file.count
-    try tensor.produce { try file.write($0) }
+    try tensor.produce { bytes in
+      try tensor.requireFinite(bytes, after: file.count - start, path)
+      try file.write(bytes)
+    }
     guard file.count - start == tensor.byteCount else {
       throw Failure(
         .software, "tensor \(tensor.name) produced the wrong number of bytes", at: file.path,
@@ -133,5 +137,21 @@ public enum SealedSafetensors {
     let last = header.count - mark.count - 32
     return (0...last).first { header[$0..<$0 + mark.count].elementsEqual(mark) }
       .map { $0 + mark.count }
+  }
+}
+
+extension OutputTensor {
+  /// Refuses what is not finite among the bytes that follow the first `done` ones.
+  fileprivate func requireFinite(
+    _ bytes: UnsafeRawBufferPointer, after done: Int, _ path: String
+  ) throws {
+    guard let start = bytes.baseAddress,
+      let place = firstNonFinite(start, type, bytes.count / type.size)
+    else { return }
+    throw Failure.notFinite(
+      "a value", at: "\(path), tensor \(name)",
+      found: "element \(done / type.size + place) of \(shape) in \(type.rawValue)",
+      advice: "The training diverged or started from such a weight: look at its inputs with "
+        + "vlsi-dump --verify, lower the learning rate, and run the stage again")
   }
 }

@@ -179,7 +179,9 @@ public struct LanguageHead: @unchecked Sendable {
       let p = entries.map { exp(Double($0.value - result.maximum[i])) / result.sum[i] }
       largest.indices += entries.map(\.index)
       largest.probabilities += p.map { Float($0) }
-      largest.tail.append(Float(max(0, 1 - p.reduce(0, +))))
+      let tail = 1 - p.reduce(0, +)
+      // Not `max(0, tail)`, which makes 0 of NaN.
+      largest.tail.append(Float(tail < 0 ? 0 : tail))
       largest.entropy.append(result.entropy(i))
     }
     return largest

@@ -35,7 +35,11 @@ struct VocabularyStream {
 
     func logSumExp(_ i: Int) -> Float { Float(Double(maximum[i]) + log(sum[i])) }
     /// -Σ p log p = log Σ exp(z - max) - E[z - max].
-    func entropy(_ i: Int) -> Float { Float(max(0, log(sum[i]) - weighted[i] / sum[i])) }
+    /// No clamp by `max(0, …)`, which makes 0 of NaN.
+    func entropy(_ i: Int) -> Float {
+      let entropy = log(sum[i]) - weighted[i] / sum[i]
+      return Float(entropy < 0 ? 0 : entropy)
+    }
   }
 
   func run(_ queries: UnsafePointer<Float>, positions: Int) -> Result {

@@ -29,8 +29,8 @@ public struct BeamSearch: Sendable {
   func run(
     _ model: Qwen2VL, _ session: DecodingSession, _ first: Tensor,
     _ seats: [(prompt: [Int32], limit: Int)], _ settings: GenerationSettings,
-    _ between: () throws -> Void
-  ) rethrows -> [Answer] {
+    _ name: (Int) -> String, _ between: () throws -> Void
+  ) throws -> [Answer] {
     // The stop tokens decide how many continuations keep N beams going whatever happens.
     let width = max(2, 1 + settings.stop.count) * beams
     var ledgers = seats.map { BeamLedger(self, limit: $0.limit) }
@@ -39,10 +39,11 @@ public struct BeamSearch: Sendable {
     var vectors = first
     while true {
       var found = [[BeamLedger.Candidate]](repeating: [], count: seats.count)
-      model.forEachLogits(vectors) { row, logits, count in
+      try model.forEachLogits(vectors) { row, logits, count in
         let (seat, beam) = rows[row]
         guard ledgers[seat].isOpen else { return }
         let running = ledgers[seat].running[beam]
+        try requireFinite(logits, count, name(seat), token: running.tokens.count)
         logSoftmax(logits, count)
         if settings.repetitionPenalty != 1 {
           penalise(

@@ -1,3 +1,4 @@
+import Failures
 import Kernels
 import Tensors
 
@@ -53,12 +54,14 @@ extension Qwen2VL {
   /// order. Equal to transformers' `generate`, for a voice that is the model's own.
   /// - voices: who answers; the model where nothing is given.
   /// - between: called between two steps, to stop by throwing.
+  /// - name: what messages call an answer, by its place.
   /// - onToken: called with the answer's place and each new token, in order of generation; not
   ///   during a beam search, whose tokens are certain only at its end.
   public func generate(
     _ prompts: [ModelSample], voices: [Voice]? = nil, _ settings: GenerationSettings,
+    name: (Int) -> String = { "answer \($0 + 1)" },
     between: () throws -> Void, onToken: (Int, Int32) throws -> Void
-  ) rethrows -> [Answer] {
+  ) throws -> [Answer] {
     let voices = voices ?? [voice]
     // Where each answer starts, and how long it may be.
     let seats = prompts.flatMap { prompt in
@@ -69,24 +72,24 @@ extension Qwen2VL {
     guard seats.contains(where: { $0.limit > 0 }) else { return seats.map { _ in Answer() } }
     let (session, vectors) = DecodingSession.start(self, prompts: prompts, voices: voices)
     if case .beams(let search) = settings.method {
-      return try search.run(self, session, vectors, seats, settings, between)
+      return try search.run(self, session, vectors, seats, settings, name, between)
     }
-    return try speak(session, vectors, seats, settings, between, onToken)
+    return try speak(session, vectors, seats, settings, name, between, onToken)
   }
 
   /// As the other `generate`, without a look at what happens on the way.
   public func generate(
     _ prompts: [ModelSample], voices: [Voice]? = nil, _ settings: GenerationSettings
-  ) -> [Answer] {
-    generate(prompts, voices: voices, settings, between: {}) { _, _ in }
+  ) throws -> [Answer] {
+    try generate(prompts, voices: voices, settings, between: {}) { _, _ in }
   }
 
   /// Token by token, each from its own distribution.
   private func speak(
     _ session: DecodingSession, _ first: Tensor, _ seats: [(prompt: [Int32], limit: Int)],
-    _ settings: GenerationSettings, _ between: () throws -> Void,
+    _ settings: GenerationSettings, _ name: (Int) -> String, _ between: () throws -> Void,
     _ onToken: (Int, Int32) throws -> Void
-  ) rethrows -> [Answer] {
+  ) throws -> [Answer] {
     var answers = seats.map { _ in Answer() }
     var seen = seats.map { Set(settings.repetitionPenalty == 1 ? [] : $0.prompt) }
     var sampling: Sampling?
@@ -99,6 +102,7 @@ extension Qwen2VL {
       try forEachLogits(vectors) { row, logits, count in
         let seat = active[row]
         guard answers[seat].tokens.count < seats[seat].limit else { return }
+        try requireFinite(logits, count, name(seat), token: answers[seat].tokens.count)
         penalise(logits, seen[seat], settings.repetitionPenalty)
         let token =
           sampling?.draw(logits, count, using: &generators[seat])
@@ -138,6 +142,18 @@ extension Qwen2VL {
       withExtendedLifetime(logits) {}
     }
   }
+}
+
+/// Throws 65 for the logits of an answer's next token that are not all finite: whichever token was
+/// chosen from them would mean nothing.
+func requireFinite(
+  _ logits: UnsafePointer<Float>, _ count: Int, _ answer: String, token: Int
+) throws {
+  guard let place = firstNonFinite(logits, count) else { return }
+  throw Failure(
+    .badData, "the model's logits are not finite", at: "\(answer), token \(token + 1)",
+    found: "\(logits[place]) for token id \(place)",
+    advice: "Look at the checkpoint with vlsi-dump --verify")
 }
 
 /// Divides positive and multiplies negative scores of the tokens `seen` by `penalty`.

@@ -28,6 +28,11 @@ public struct Sampling: Sendable {
   /// Divides the scores [count] by the temperature and puts those of tokens that are not to be
   /// drawn to minus infinity.
   func warp(_ scores: UnsafeMutablePointer<Float>, _ count: Int) {
+    // So cold that the quotients overflow: from the largest score down they do no harm.
+    let top = maximum(scores, count)
+    if !(top / temperature).isFinite {
+      for i in 0..<count { scores[i] -= top }
+    }
     for i in 0..<count { scores[i] /= temperature }
     let highest = maximum(scores, count)
     if let topK, topK < count {

@@ -63,12 +63,26 @@ public final class AdamW {
     return Float(total.squareRoot())
   }
 
+  /// The first parameter whose gradient holds a number that is not finite.
+  public var parameterOfBadGradient: Parameter? {
+    parameters.first { parameter in
+      parameter.gradient.map { firstNonFinite($0.pointer, parameter.count) != nil } ?? false
+    }
+  }
+
   /// Changes every parameter by its gradient and clears the gradients. Returns the gradients' norm
   /// before clipping.
   @discardableResult
   public func step(learningRate: Float) -> Float {
-    steps += 1
     let norm = gradientNorm()
+    step(learningRate: learningRate, norm: norm)
+    return norm
+  }
+
+  /// As the other form, for a caller that looked at `gradientNorm` first: a gradient that is not
+  /// finite must not reach a weight.
+  public func step(learningRate: Float, norm: Float) {
+    steps += 1
     var scale: Float = 1
     if let clip = settings.clipNorm, clip > 0, norm > clip { scale = clip / (norm + 1e-6) }
     var numbers = AdamStep(
@@ -93,6 +107,5 @@ public final class AdamW {
       }
       parameter.clearGradient()
     }
-    return norm
   }
 }

@@ -16,13 +16,21 @@ struct Verdict {
       let progress = stage.progress(
         total: max(1, manifest.bytes / 1_000_000), unit: "MB", label: "verify")
       var left = 0
-      problems = try ArtifactReader.verify(directory: subject.path) { bytes in
+      var found = try ArtifactReader.verify(directory: subject.path) { bytes in
         left += bytes
         if left >= 1_000_000 {
           progress.advance(left / 1_000_000)
           left %= 1_000_000
         }
       }
+      for file in manifest.files where file.file.hasSuffix(".safetensors") {
+        // What cannot even be opened has its problem by now.
+        guard let file = try? readSafetensorsFile(Files.join(subject.path, file.file)) else {
+          continue
+        }
+        found += try Verdict.notFinite(TensorFiles([file], path: file.path), stage: stage)
+      }
+      problems = found
       var parts: [String] = []
       if !manifest.shards.isEmpty {
         parts.append(Human.plural(manifest.shards.count, "shard"))
@@ -44,7 +52,10 @@ struct Verdict {
     case .shard(let shard):
       var found: [Failure] = []
       for index in shard.indices {
-        do { _ = try shard.record(index) } catch let failure as Failure { found.append(failure) }
+        do {
+          try shard.record(index).requireFinite(
+            at: "\(subject.path), record \(index)", advice: "Run the stage that wrote it again")
+        } catch let failure as Failure { found.append(failure) }
       }
       problems = found
       checked = Human.plural(shard.indices.count, "record")

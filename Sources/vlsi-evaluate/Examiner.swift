@@ -64,18 +64,21 @@ struct Examiner {
     }
   }
 
-  /// The tokens of the answers in the questions' order, or why a question was not asked. Throws what `between`
-  /// throws between two steps.
+  /// The tokens of the answers in the questions' order, or why a question was not asked. Throws 65
+  /// for logits that are not finite, and what `between` throws between two steps.
   func answers(
     _ questions: [BenchmarkQuestion], between: () throws -> Void
   ) throws -> [Result<[Int32], Failure>] {
     let prompts = try questions.map(prompt)
-    let asked = prompts.compactMap { try? $0.get() }
+    let asked = zip(questions, prompts).compactMap { question, prompt in
+      (try? prompt.get()).map { (question.index, $0) }
+    }
     var answers =
       asked.isEmpty
       ? [][...]
-      : try backbone.model.generate(asked, generation, between: between) { _, _ in }
-        .map(\.tokens)[...]
+      : try backbone.model.generate(
+        asked.map(\.1), generation, name: { "question \(asked[$0].0)" }, between: between
+      ) { _, _ in }.map(\.tokens)[...]
     return prompts.map { prompt in prompt.map { _ in answers.popFirst() ?? [] } }
   }
 

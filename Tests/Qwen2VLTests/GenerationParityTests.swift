@@ -17,7 +17,7 @@ import Testing
     let model = try goldens.load()
     for sample in goldens.model.cases {
       let expected = try goldens.int32s("generate/\(sample)")
-      let found = model.generate(
+      let found = try model.generate(
         [try prompt(goldens, sample)],
         GenerationSettings(maxNewTokens: expected.count, stop: []))
       #expect(found.map(\.tokens) == [expected], "\(sample)")
@@ -32,7 +32,7 @@ import Testing
     let expected = try names.map { try goldens.int32s("generate/\($0)") }
     let end = expected[1][2]
     var streamed = [[Int32]](repeating: [], count: names.count)
-    let found = model.generate(
+    let found = try model.generate(
       try names.map { try prompt(goldens, $0) }, GenerationSettings(maxNewTokens: 12, stop: [end]),
       between: {}
     ) { streamed[$0].append($1) }
@@ -48,7 +48,7 @@ import Testing
       var settings = GenerationSettings(
         maxNewTokens: goldens.newTokens, stop: Set(expected.stop))
       settings.repetitionPenalty = expected.repetitionPenalty
-      let found = model.generate([goldens.sample(expected.prompt)], settings)[0]
+      let found = try model.generate([goldens.sample(expected.prompt)], settings)[0]
       #expect(found.tokens == expected.ids, "prompt \(expected.prompt)")
       #expect((found.end == .stop) == expected.stopped, "prompt \(expected.prompt)")
     }
@@ -64,7 +64,7 @@ import Testing
       var settings = GenerationSettings(
         method: .beams(search), maxNewTokens: goldens.newTokens, stop: Set(expected.stop))
       settings.repetitionPenalty = expected.repetitionPenalty
-      let found = model.generate([goldens.sample(expected.prompt)], settings)[0]
+      let found = try model.generate([goldens.sample(expected.prompt)], settings)[0]
       let place: Comment = "prompt \(expected.prompt), \(expected.lengthPenalty)"
       #expect(found.tokens == expected.ids, place)
       #expect((found.end == .stop) == expected.stopped, place)
@@ -80,8 +80,9 @@ import Testing
       method: .beams(BeamSearch(beams: 5)), maxNewTokens: goldens.newTokens,
       stop: [95_051, 81_284, 130_662])
     let prompts = [2, 7, 8, 14].map(goldens.sample)
-    let together = model.generate(prompts, settings)
-    #expect(together.map(\.tokens) == prompts.map { model.generate([$0], settings)[0].tokens })
+    let together = try model.generate(prompts, settings)
+    let apart = try prompts.map { try model.generate([$0], settings)[0].tokens }
+    #expect(together.map(\.tokens) == apart)
     #expect(Set(together.map(\.tokens.count)).count > 2)
   }
 
@@ -92,7 +93,7 @@ import Testing
       let settings = GenerationSettings(
         method: .beams(BeamSearch(beams: 1)), maxNewTokens: goldens.newTokens,
         stop: Set(expected.stop))
-      let found = model.generate([goldens.sample(expected.prompt)], settings)[0]
+      let found = try model.generate([goldens.sample(expected.prompt)], settings)[0]
       #expect(found.tokens == expected.ids, "prompt \(expected.prompt)")
     }
   }
@@ -106,11 +107,11 @@ import Testing
     #expect(model.room(after: long) == 5)
     for method in [GenerationSettings.Method.greedy, .beams(BeamSearch(beams: 2))] {
       let settings = GenerationSettings(method: method, maxNewTokens: 9, stop: [])
-      let found = model.generate([long, short], settings)
+      let found = try model.generate([long, short], settings)
       #expect(found.map(\.tokens.count) == [5, 9])
     }
     long.inputIDs = Array(repeating: 17, count: 300)
-    let found = model.generate(
+    let found = try model.generate(
       [long, short], GenerationSettings(maxNewTokens: 3, stop: []))
     #expect(found.map(\.tokens.count) == [0, 3])
   }

@@ -66,7 +66,7 @@ import Testing
       verbalizers.map { voice($0, looksBack: architecture == .decoder) } + [model.voice]
     let prompts = [try prompt("one_image"), try prompt("text_only")]
     let settings = GenerationSettings(maxNewTokens: 8, stop: [])
-    let found = model.generate(prompts, voices: voices, settings).map(\.tokens)
+    let found = try model.generate(prompts, voices: voices, settings).map(\.tokens)
     let expected = prompts.flatMap { prompt in
       (verbalizers.map(Optional.some) + [nil]).map { uncached(prompt, $0, count: 8) }
     }
@@ -74,10 +74,10 @@ import Testing
     #expect(Set(found).count == 8, "all voices say something else")
     // Alone, and where one of several ends.
     #expect(
-      model.generate(prompts, voices: [voices[0]], settings).map(\.tokens)
+      try model.generate(prompts, voices: [voices[0]], settings).map(\.tokens)
         == [expected[0], expected[4]])
     let end = expected[1][3]
-    let stopped = model.generate(
+    let stopped = try model.generate(
       prompts, voices: voices, GenerationSettings(maxNewTokens: 8, stop: [end]))
     #expect(stopped.map(\.tokens) == expected.map { Array($0.prefix { $0 != end }) })
   }
@@ -93,7 +93,7 @@ import Testing
     var differing = 0
     for name in goldens.model.cases {
       let prompt = try prompt(name)
-      let found = model.generate([prompt], voices: [model.voice, speaker], search)[1]
+      let found = try model.generate([prompt], voices: [model.voice, speaker], search)[1]
       var sample = prompt
       sample.inputIDs += found.tokens.dropLast()
       let output = model.forward(
@@ -111,7 +111,7 @@ import Testing
       #expect(abs(total / 8 - (try #require(found.score))) < 1e-4)
       let greedy = GenerationSettings(maxNewTokens: 8, stop: [])
       differing +=
-        model.generate([prompt], voices: [speaker], greedy)[0].tokens == found.tokens ? 0 : 1
+        try model.generate([prompt], voices: [speaker], greedy)[0].tokens == found.tokens ? 0 : 1
     }
     #expect(differing > 0, "no beam left the greedy path: nothing was tested")
   }
@@ -143,7 +143,7 @@ import Testing
   /// The cache grows past its first room.
   @Test func longAnswer() throws {
     let prompt = try prompt("text_only")
-    let found = model.generate([prompt], GenerationSettings(maxNewTokens: 80, stop: []))
+    let found = try model.generate([prompt], GenerationSettings(maxNewTokens: 80, stop: []))
     #expect(found[0].tokens == uncached(prompt, nil, count: 80))
   }
 }

@@ -21,7 +21,8 @@ public enum SettingValue: Sendable, Equatable {
     case .null: "null"
     case .bool(let value): value ? "true" : "false"
     case .int(let value): String(value)
-    case .number(let value): "\(value)"
+    // JSON has no word for what is not finite.
+    case .number(let value): value.isFinite ? "\(value)" : "null"
     case .string(let value): JSON.quoted(value)
     case .list(let values): "[" + values.map(\.json).joined(separator: ", ") + "]"
     case .object(let pairs):

@@ -86,7 +86,11 @@ public struct StageTraining {
     for number in first..<max(first, steps) {
       let rate = schedule.learningRate(number)
       let lines = try lines(number)
-      var norms = optimizers.map { $0.step(learningRate: Float(rate)) }
+      var norms = optimizers.map { $0.gradientNorm() }
+      try requireFinite(lines, norms, step: number)
+      for (optimizer, norm) in zip(optimizers, norms) {
+        optimizer.step(learningRate: Float(rate), norm: norm)
+      }
       if lines.count != norms.count { norms = [norms.reduce(0) { $0 + $1 * $1 }.squareRoot()] }
       for (pairs, norm) in zip(lines, norms) {
         try metrics.append(
