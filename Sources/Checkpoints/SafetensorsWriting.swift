@@ -75,7 +75,7 @@ private func write(
   for tensor in tensors {
     let start = file.count
     try tensor.produce { bytes in
-      try tensor.requireFinite(bytes, after: file.count - start, path)
+      try tensor.requireFinite(bytes, after: file.count - start, file.path)
       try file.write(bytes)
     }
     guard file.count - start == tensor.byteCount else {

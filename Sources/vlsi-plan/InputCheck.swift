@@ -43,10 +43,11 @@ struct InputCheck {
 
   /// The benchmark is one, and its first picture is where it says.
   private func check(benchmark: String) throws {
-    let asked = try Benchmark(contentsOf: benchmark, images: images)
+    let asked = try Benchmark(
+      contentsOf: benchmark, images: images, allowsOutside: preset.evaluate.allowOutsideImages)
     for question in asked.questions.prefix(1) {
       for case .file(let name) in question.pictures {
-        let path = asked.path(of: name)
+        let path = try asked.path(of: name)
         guard Files.isFile(path) else {
           throw Failure(
             .inputMissing, "the benchmark's first picture is not there", at: path,

@@ -190,6 +190,7 @@ struct DataSetTests {
   func benchmark() throws {
     let items = try maker().items(.test)
     let questions = try Benchmark.parse(Array(DataSetText.table(items).utf8), place: "test.tsv")
+      .map { try $0.result.get() }
     #expect(questions.map(\.answer) == items.flatMap(\.questions).map(\.answer))
     #expect(Set(questions.map(\.category)).count == Task.allCases.count)
   }
