@@ -38,9 +38,10 @@ extension Record {
 extension RawTensor {
   /// An element for messages: nan at row 3, column 17.
   func nameElement(_ index: Int) -> String {
-    let value = (try? RawTensor(
-      type: type, shape: [1], bytes: Array(bytes[index * type.size..<(index + 1) * type.size])
-    ).floats().first) ?? .nan
+    let value =
+      (try? RawTensor(
+        type: type, shape: [1], bytes: Array(bytes[index * type.size..<(index + 1) * type.size])
+      ).floats().first) ?? .nan
     let width = shape.dropFirst().reduce(1, *)
     return shape.count > 1
       ? "\(value) at row \(index / width), column \(index % width)" : "\(value) at \(index)"

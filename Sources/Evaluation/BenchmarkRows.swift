@@ -161,7 +161,11 @@ struct BenchmarkRows {
 
   /// The items of `['a', "b"]`, VLMEvalKit's form of several pictures, or the text itself.
   private func list(_ text: String, _ row: SeparatedTable.Row) throws -> [String] {
-    guard text.begins(bytes: "["), text.utf8.last == UInt8(ascii: "]") else { return [text] }
+    // A name may begin with a bracket, but not with one and a quote.
+    let isList =
+      text.begins(bytes: "['") || text.begins(bytes: "[\"")
+      || (text.begins(bytes: "[") && text.utf8.last == UInt8(ascii: "]"))
+    guard isList else { return [text] }
     let items = PythonList.items(text)?.filter { !$0.isEmpty }
     guard let items, !items.isEmpty else {
       throw Failure(

@@ -128,6 +128,13 @@ struct SeparatedTable {
           }
         }
       }
+      // On one line it is read as pandas reads it; over several, two stray quotes have met.
+      if line != start, at < bytes.count, !Self.ends.contains(bytes[at]) {
+        while at < bytes.count, !Self.ends.contains(bytes[at]) { at += 1 }
+        throw Failure(
+          .badData, "text behind a quote that ends on a later line", at: "\(place):\(start)",
+          found: "field \(number)")
+      }
       while at < bytes.count, !Self.ends.contains(bytes[at]) {
         content.append(bytes[at])
         at += 1

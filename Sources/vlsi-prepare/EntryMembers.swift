@@ -25,7 +25,7 @@ enum EntryMembers {
 
   private static func isNothing(_ value: JSON) -> Bool {
     value == "" || value == [] || value == .object([:]) || value == false
-      || value.asArray?.allSatisfy(isNothing) == true
+      || value.asArray?.allSatisfy { $0 == .null || $0 == "" } == true
   }
 
   /// Whether a turn is a target: `loss` as ms-swift has it, `train` and `training` as axolotl,

@@ -190,7 +190,7 @@ import Testing
   static let execution = [
     ("run", "threads: 2"), ("extract", "tokens_per_batch: 64"), ("evaluate", "batch: 2"),
     ("verbalize", "checkpoint_minutes: 1"), ("align", "checkpoint_minutes: 1"),
-    ("align", "tokens_per_batch: 64"), ("align", "gradient_checkpointing: true"),
+    ("evaluate", "max_reject_share: 0.5"), ("align", "gradient_checkpointing: true"),
     ("finetune", "checkpoint_minutes: 1"), ("finetune", "tokens_per_batch: 64"),
     ("finetune", "gradient_checkpointing: true"),
   ]

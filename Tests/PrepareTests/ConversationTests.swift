@@ -105,7 +105,10 @@ import Tokenization
       (#"{"conversations": [{"from": "human"}]}"#, "its text is missing"),
       (#"{"conversations": [{"value": "x"}]}"#, "no \"role\" or \"from\""),
       (#"{"messages": [{"role": "user", "content": 3}]}"#, "its text is an integer"),
-      (#"{"messages": [{"role": "user", "content": [{"type": "audio"}]}]}"#, "unknown part"),
+      (
+        #"{"messages": [{"role": "user", "content": [{"type": "audio"}]}]}"#,
+        "audio is not supported"
+      ),
       (
         #"{"conversations": [{"from": "human", "value": "x"}, {"from": "gpt", "value": " \n"}]}"#,
         "turn 2: the answer is empty"

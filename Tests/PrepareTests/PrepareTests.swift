@@ -387,7 +387,7 @@ private func entry(
       #expect(!FileManager.default.fileExists(atPath: folder.path + "/out"))
     }
     expect(66, "data set", try Program.prepare(folder.path, dataset: "nothing.json"))
-    expect(66, "tokenizer", try Program.prepare(folder.path, model: folder.path))
+    expect(66, "config.json", try Program.prepare(folder.path, model: folder.path))
     expect(
       66, "images", try Program.prepare(folder.path, more: ["--images", folder.path + "/none"]))
     expect(
