@@ -102,7 +102,7 @@ let stages: [(name: String, needs: [String])] = [
     "vlsi-generate",
     ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]
   ),
-  ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization"]),
+  ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization", "Qwen2VL"]),
 ]
 
 /// The tests, and what they test besides the floors.

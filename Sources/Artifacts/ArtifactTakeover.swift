@@ -38,7 +38,7 @@ struct Recipe {
   private static func compare(_ old: JSON, _ new: JSON, _ name: String, _ found: inout [String]) {
     if old == new { return }
     guard let before = old.asObject, let after = new.asObject else {
-      if name.hasPrefix("input.") { return found.append("another \(name.dropFirst(6))") }
+      if name.hasPrefix("input.") { return found.append("other \(name.dropFirst(6))") }
       let setting = name.hasPrefix("settings.") ? String(name.dropFirst(9)) : name
       return found.append("\(setting) \(old.text().prefix(40)), now \(new.text().prefix(40))")
     }

@@ -279,6 +279,7 @@ public final class ArtifactWriter: Sendable {
     var manifest: Manifest
     if let repaired {
       if shards == repaired.shards {
+        try Files.removeTree(path(ArtifactWriter.scratchName))
         lock.withLock { $0 = nil }
         return repaired
       }

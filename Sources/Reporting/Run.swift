@@ -74,6 +74,11 @@ public struct Run: Sendable {
     }
   }
 
+  /// Why an evaluation that was begun is not shown.
+  func state(of contender: Contender) -> String {
+    hasManifest(contender.evaluation) ? "damaged" : "unfinished"
+  }
+
   private func hasManifest(_ name: String) -> Bool {
     Files.exists(path("\(name)/\(Manifest.fileName)"))
   }

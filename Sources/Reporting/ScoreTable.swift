@@ -96,7 +96,8 @@ public struct ScoreTable: Sendable {
       row.evaluations.map(\.scores.overall.accuracy),
       sampling: row.evaluations.first?.scores.overall.standardError ?? 0)
     if row.accuracy == nil, row.note == nil {
-      row.note = run.contenders.contains(contender) ? "evaluation unfinished" : "not run"
+      row.note =
+        run.contenders.contains(contender) ? "evaluation \(run.state(of: contender))" : "not run"
     }
     return row
   }

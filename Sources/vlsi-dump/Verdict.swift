@@ -1,6 +1,7 @@
 import Artifacts
 import Checkpoints
 import Failures
+import Qwen2VL
 import StageKit
 
 /// Whether every byte is what was written.
@@ -30,6 +31,7 @@ struct Verdict {
         }
         found += try Verdict.notFinite(TensorFiles([file], path: file.path), stage: stage)
       }
+      if manifest.kind == .model { found += Verdict.unfit(subject.path) }
       problems = found
       var parts: [String] = []
       if !manifest.shards.isEmpty {
@@ -43,6 +45,7 @@ struct Verdict {
       do { try checkpoint.checkComplete() } catch let failure as Failure { found.append(failure) }
       let tensors = TensorFiles(checkpoint)
       found += try Verdict.notFinite(tensors, stage: stage)
+      found += Verdict.unfit(subject.path)
       problems = found
       checked = Human.plural(tensors.names.count, "tensor") + ", all that the config asks for"
     case .tensorFile(let file):
@@ -59,6 +62,19 @@ struct Verdict {
       }
       problems = found
       checked = Human.plural(shard.indices.count, "record")
+    }
+  }
+
+  /// What stands in the way of opening a checkpoint's tokenizer, chat template and image processor
+  /// as stages do. A folder of weights alone lacks them, which is no damage.
+  private static func unfit(_ directory: String) -> [Failure] {
+    do {
+      _ = try CheckpointProcessor(directory: directory)
+      return []
+    } catch let failure as Failure {
+      return failure.code == .inputMissing ? [] : [failure]
+    } catch {
+      return [Failure(.badData, "\(error)", at: directory)]
     }
   }
 

@@ -44,6 +44,7 @@ struct Finetune: StageCommand {
     inputs["samples"] = reader.artifact.fingerprint
     if let adapter {
       let artifact = try ArtifactReader(directory: adapter, kind: .adapter)
+      try ArtifactReader.checkFiles(artifact.manifest, in: adapter)
       try artifact.requireInput(
         "student.weights", backbone.checkpoint.fingerprint, from: model)
       inputs["adapter"] = artifact.fingerprint
