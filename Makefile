@@ -46,13 +46,29 @@ $(BUILT): Package.swift $(shell find Sources -type f 2> /dev/null)
 	swift build $(SWIFT_FLAGS)
 	@touch $@
 
-.PHONY: build test lint format clean help
+.PHONY: build test fuzz test-sanitized test-address test-thread lint format clean help
 build: $(BUILT)
 
 test:
 	@pipeline/system.sh
 	swift build $(SWIFT_FLAGS) --build-tests
 	VLSI_PYTHON=$$(pipeline/python.sh) swift test $(SWIFT_FLAGS) --skip-build
+
+# Hours of damaged inputs for the decoders, all in turn or one: MINUTES=, SEED=, DECODER=, INPUT=.
+fuzz:
+	swift build $(SWIFT_FLAGS) --build-tests
+	VLSI_FUZZ_MINUTES=$(or $(MINUTES),60) VLSI_FUZZ_SEED=$(or $(SEED),1) \
+	  VLSI_FUZZ_DECODER=$(DECODER) VLSI_FUZZ_INPUT=$(INPUT) \
+	  swift test $(SWIFT_FLAGS) --skip-build --filter FuzzTests.FuzzTests/decoders
+
+# The tests of what handles memory and threads itself, under both sanitizers.
+SANITIZED := KernelsTests|TensorsTests|ArtifactsTests|CheckpointsTests|TokenizationTests|ImagingTests|FuzzTests
+test-sanitized: test-address test-thread
+test-address test-thread: test-%:
+	swift build $(SWIFT_FLAGS) --build-tests --sanitize=$* --scratch-path .build/sanitized-$*
+	ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-suppressions.txt \
+	  swift test $(SWIFT_FLAGS) --sanitize=$* --scratch-path .build/sanitized-$* --skip-build \
+	  --filter '^($(SANITIZED))\.'
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests
@@ -213,7 +229,7 @@ help:
 	@echo "  THREADS=n  SEED=n (this call's)  COMPARE=0 (no baselines)"
 	@echo
 	@echo "The programs:              .build/release/vlsi-* --help"
-	@echo "  make build | test | lint | format"
+	@echo "  make build | test | lint | format | fuzz | test-sanitized"
 
 .DEFAULT:
 	@echo "error: no target $@. Runs: $(RUNS). Stages: $(STAGES). \`make\` explains." >&2; exit 64

@@ -112,6 +112,7 @@ let tests: [(name: String, programs: [String])] = [
   ("ImagingTests", []), ("PrepareTests", ["vlsi-prepare"]), ("Qwen2VLTests", []),
   ("DistillationTests", []), ("TrainingTests", []), ("EvaluationTests", ["vlsi-synthesize"]),
   ("ReportingTests", []), ("PlanningTests", []), ("StageKitTests", []), ("PipelineTests", []),
+  ("FuzzTests", ["vlsi-prepare"]),
 ]
 
 let package = Package(
