@@ -151,6 +151,13 @@ public final class ExampleReader {
     {
       throw Failure(.badData, problem, at: place)
     }
+    // Those that are tokens of the sample were checked with them.
+    let known = 0..<config.text.vocabularySize
+    if let label = text.labels.first(where: { !known.contains(Int($0)) }) {
+      throw Failure(
+        .badData, "a label outside the vocabulary", at: place,
+        expected: "less than \(known.upperBound)", found: "\(label)")
+    }
     return Example(index: index, sample: sample, positions: text.positions, labels: text.labels)
   }
 }
