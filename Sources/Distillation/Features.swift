@@ -59,6 +59,8 @@ public final class FeatureReader {
   public let layers: [Int]
   /// The backbone's width d.
   public let width: Int
+  /// What the labels are tokens of; nil in features that do not tell.
+  private let vocabulary: Int?
 
   /// - Throws: `Failure` 66 when the artifact is missing, 65 when it is not finished or of another
   ///   kind.
@@ -66,6 +68,7 @@ public final class FeatureReader {
     artifact = try ArtifactReader(directory: directory, kind: .features)
     let fields = JSONFields(.object(artifact.manifest.facts), place: directory + "/manifest.json")
     width = try fields.int("width")
+    vocabulary = fields.json["vocabulary"]?.asInt
     layers = (fields.json["layers"]?.asArray ?? []).compactMap(\.asInt).sorted()
   }
 
@@ -76,11 +79,7 @@ public final class FeatureReader {
     let place = artifact.place(of: index)
     let labels = try record.tensor("labels").int32s()
     let positions = try record.tensor("positions").int32s()
-    guard positions.count == labels.count else {
-      throw Failure(
-        .badData, "positions and labels differ in number", at: place,
-        expected: "\(labels.count)", found: "\(positions.count)")
-    }
+    try SupervisedPositions.check(positions, labels, vocabulary: vocabulary, place: place)
     var hidden: [TargetLayer: RawTensor] = [:]
     for layer in TargetLayer.all(layers) {
       let tensor = try record.tensor("hidden.\(layer)")

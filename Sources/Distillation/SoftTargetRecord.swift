@@ -66,15 +66,21 @@ public struct StoredTargets: Sendable {
   public let labels: [Int32]
   private let fields: Fields
   private let width: Int
+  private let vocabulary: Int?
 
-  /// - Parameter width: the student's width d.
+  /// - Parameters:
+  ///   - width: the student's width d.
+  ///   - vocabulary: the tokens that teacher and student share; nil where that is not known.
   /// - Throws: `Failure(.badData)` naming the tensor that is missing or does not fit.
-  public init(_ record: Record, width: Int, place: String) throws {
+  public init(_ record: Record, width: Int, vocabulary: Int? = nil, place: String) throws {
     fields = Fields(record: record, place: place)
     self.width = width
+    self.vocabulary = vocabulary
     index = record.index
     labels = try fields.integers("labels", [nil]).values
     positions = try fields.integers("positions", [labels.count]).values
+    // A label may lie beyond the tokens that are shared: it is compared with the sample's.
+    try SupervisedPositions.check(positions, labels, vocabulary: nil, place: place)
   }
 
   /// What the layer says, in the form that is stored.
@@ -88,11 +94,47 @@ public struct StoredTargets: Sendable {
     }
     let indices = try fields.integers("indices.\(layer)", [s, nil])
     let k = indices.shape[1]
-    return .largest(
-      LanguageHead.Largest(
-        k: k, indices: indices.values,
-        probabilities: try fields.floats("probabilities.\(layer)", [s, k]).values,
-        tail: try fields.floats("tail.\(layer)", [s]).values, entropy: entropy))
+    let largest = LanguageHead.Largest(
+      k: k, indices: indices.values,
+      probabilities: try fields.floats("probabilities.\(layer)", [s, k]).values,
+      tail: try fields.floats("tail.\(layer)", [s]).values, entropy: entropy)
+    try check(largest, layer)
+    return .largest(largest)
+  }
+
+  /// Tokens once each, and probabilities that with the tail make up the whole.
+  private func check(_ largest: LanguageHead.Largest, _ layer: TargetLayer) throws {
+    let (k, most) = (largest.k, vocabulary ?? Int(Int32.max))
+    func refuse(_ name: String, _ row: Int, _ problem: String, _ expected: String, _ found: String)
+      -> Failure
+    {
+      Failure(
+        .badData, "row \(row): \(problem)", at: "\(fields.place), tensor \(name).\(layer)",
+        expected: expected, found: found, advice: "Run vlsi-target again")
+    }
+    for (row, tail) in largest.tail.enumerated() {
+      let entries = row * k..<(row + 1) * k
+      let tokens = largest.indices[entries]
+      if let token = tokens.first(where: { !(0..<most).contains(Int($0)) }) {
+        throw refuse("indices", row, "no token of the vocabulary", "0 to \(most - 1)", "\(token)")
+      }
+      guard Set(tokens).count == k else {
+        throw refuse("indices", row, "a token twice", "\(k) tokens", "\(Set(tokens).count)")
+      }
+      let probabilities = largest.probabilities[entries]
+      if let p = probabilities.first(where: { !(0...1).contains($0) }) {
+        throw refuse("probabilities", row, "no probability", "0 to 1", "\(p)")
+      }
+      guard (0...1).contains(tail) else {
+        throw refuse("tail", row, "no probability", "0 to 1", "\(tail)")
+      }
+      // Float16 rounds each to a part in 2048.
+      let mass = probabilities.reduce(tail, +)
+      guard abs(mass - 1) < 0.01 else {
+        throw refuse(
+          "probabilities", row, "with the tail they are not the whole", "a sum of 1", "\(mass)")
+      }
+    }
   }
 
   /// The layer's vectors.
@@ -181,6 +223,8 @@ public final class TargetReader {
   /// What the teacher says about sample `index`.
   /// - Throws: `Failure(.badData)` naming the record when it is missing or damaged.
   public func targets(_ index: Int) throws -> StoredTargets {
-    try StoredTargets(artifact.record(index), width: width, place: artifact.place(of: index))
+    try StoredTargets(
+      artifact.record(index), width: width, vocabulary: sharedVocabulary,
+      place: artifact.place(of: index))
   }
 }

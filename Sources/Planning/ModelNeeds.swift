@@ -26,22 +26,34 @@ public struct ModelNeeds: Sendable {
     // Around the MLP: the block's input, the state behind the attention, both sides of the GELU.
     // Around the attention: input, normed, the fused projection, q and k before and after turning, v.
     let block = max(2 * e + 2 * vision.mlpSize, 9 * e)
-    let scores = threads * largestImage * largestImage
-    return 4 * (patches * (block + vision.patchDimension) + scores)
-      + pixelBytes(patches: patches)
+    return 4 * patches * (block + vision.patchDimension) + pixelBytes(patches: patches)
+      + scoreBytes(bounded(largestImage, largestImage))
+  }
+
+  /// The attention scores that every thread holds at a time.
+  func scoreBytes(_ scores: Int) -> Int { bounded(4 * threads, scores) }
+
+  /// A product that stands for more memory than there is where it would overflow, with room to add.
+  private func bounded(_ one: Int, _ other: Int) -> Int {
+    let product = one.multipliedReportingOverflow(by: other)
+    return product.overflow ? 1 << 56 : min(product.partialValue, 1 << 56)
   }
 
   /// The patches as numbers, in the examples and in the packed batch.
   func pixelBytes(patches: Int) -> Int { 2 * 4 * patches * vision.patchDimension }
 
   /// A forward pass without a gradient over so many tokens.
-  func forwardBytes(tokens: Int) -> Int {
-    4 * tokens * (4 * text.hiddenSize + 3 * text.intermediateSize)
+  /// - Parameter scores: of the largest block of the attention.
+  func forwardBytes(tokens: Int, scores: Int = 0) -> Int {
+    4 * tokens * (4 * text.hiddenSize + 3 * text.intermediateSize) + scoreBytes(scores)
   }
 
   /// What checkpointing keeps, a block's input for every block, and one block forwards and
   /// backwards. Without checkpointing every block keeps all of it.
-  func trainingBytes(tokens: Int, checkpointing: Bool, loraRank: Int?) -> Int {
+  /// - Parameter scores: of the largest block of the attention; backwards, with their gradients.
+  func trainingBytes(
+    tokens: Int, scores: Int = 0, checkpointing: Bool, loraRank: Int?
+  ) -> Int {
     let d = text.hiddenSize, f = text.intermediateSize, kv = text.keyValueSize
     var block = 10 * d + 3 * f + 3 * kv
     if let loraRank {
@@ -49,9 +61,9 @@ public struct ModelNeeds: Sendable {
       block += 2 * (3 * d + 2 * kv + 2 * f) + 7 * loraRank
     }
     let backward = 3 * f + 3 * d
-    return checkpointing
-      ? 4 * tokens * (text.layers * d + block + backward)
-      : 4 * tokens * (text.layers * block + backward)
+    let kept =
+      checkpointing ? text.layers * d + block + backward : text.layers * block + backward
+    return 4 * tokens * kept + 2 * scoreBytes(scores)
   }
 
   // MARK: Parameters

@@ -65,6 +65,8 @@ public struct SampleSurvey: Sendable {
     public var patches = 0
     public var largestImage = 0
     public var positions = 0
+    /// Of the largest block of its attention.
+    public var scores = 0
 
     init(_ sizes: [ExampleReader.Size]) {
       for size in sizes {
@@ -72,6 +74,7 @@ public struct SampleSurvey: Sendable {
         patches += size.patches.reduce(0, +)
         largestImage = max(largestImage, size.patches.max() ?? 0)
         positions += size.supervisedPositions
+        scores = max(scores, size.scores)
       }
     }
   }

@@ -20,7 +20,7 @@ public enum StageMemory {
     let largest = passes.map { pass in
       max(
         needs.encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
-        needs.pixelBytes(patches: pass.patches) + needs.forwardBytes(tokens: pass.tokens))
+        needs.pixelBytes(patches: pass.patches) + needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
         // Kept as tensors, then once more as the record's bytes.
         + pass.positions * layers * needs.config.text.hiddenSize * 8
     }
@@ -79,8 +79,8 @@ public enum StageMemory {
           needs.encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
           needs.pixelBytes(patches: pass.patches)
             + needs.trainingBytes(
-              tokens: pass.tokens, checkpointing: training.gradientCheckpointing,
-              loraRank: isLoRA ? settings.loraRank : nil))
+              tokens: pass.tokens, scores: pass.scores,
+              checkpointing: training.gradientCheckpointing, loraRank: isLoRA ? settings.loraRank : nil))
     }
     return standing + idle + learned * 8 + moments(learned, training.optimizer)
       + (largest.max() ?? 0)
@@ -99,7 +99,8 @@ public enum StageMemory {
         needs.encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
         needs.pixelBytes(patches: pass.patches)
           + needs.trainingBytes(
-            tokens: pass.tokens, checkpointing: training.gradientCheckpointing, loraRank: nil))
+            tokens: pass.tokens, scores: pass.scores,
+              checkpointing: training.gradientCheckpointing, loraRank: nil))
     }
     return standing + idle + learned * 8 + moments(learned, training.optimizer)
       + (largest.max() ?? 0)

@@ -161,31 +161,20 @@ public struct PackedBatch: Sendable {
     }
   }
 
-  /// Why a sample does not fit together, or nil: image pads against visual tokens, grids against the
-  /// merge size and the patches, ids against the vocabulary.
+  /// Why a sample does not fit together, or nil: what `mismatch` looks at, and grids against patches.
   public static func problem(
     _ sample: ModelSample, imageToken: Int32, mergeSize: Int, patchSize: Int, vocabulary: Int
   ) -> String? {
-    var visual = 0
-    for (number, image) in sample.images.enumerated() {
-      let grid = image.grid
-      guard grid.time > 0, grid.height > 0, grid.width > 0, grid.height % mergeSize == 0,
-        grid.width % mergeSize == 0
-      else {
-        return "image \(number): a grid of \(grid) cannot be merged \(mergeSize) × \(mergeSize)"
-      }
-      guard image.patches.count == image.patchCount * patchSize else {
-        return "image \(number): \(image.patches.count) values for \(image.patchCount) patches"
-      }
-      visual += image.patchCount / (mergeSize * mergeSize)
+    let grids = sample.images.map(\.grid)
+    if let found = mismatch(
+      ids: sample.inputIDs, segments: sample.segments, grids: grids, imageToken: imageToken,
+      mergeSize: mergeSize, vocabulary: vocabulary)
+    {
+      return found.text
     }
-    let pads = sample.inputIDs.count { $0 == imageToken }
-    if pads != visual { return "\(pads) image tokens for \(visual) visual features" }
-    if let segments = sample.segments, segments.count != sample.inputIDs.count {
-      return "\(segments.count) segments for \(sample.inputIDs.count) tokens"
-    }
-    if let id = sample.inputIDs.first(where: { $0 < 0 || Int($0) >= vocabulary }) {
-      return "token \(id) lies outside the vocabulary of \(vocabulary)"
+    for (number, image) in sample.images.enumerated()
+    where image.patches.count != image.patchCount * patchSize {
+      return "image \(number): \(image.patches.count) values for \(image.patchCount) patches"
     }
     return nil
   }

@@ -233,12 +233,19 @@ final class Interaction {
   private func visualEmbeddings(_ examples: [Example]) throws -> Tensor? {
     guard let visual else { return nil }
     var values: [Float] = []
-    for example in examples {
-      if let tensor = try visual.record(example.index).tensors["visual"] {
-        values += try tensor.floats()
-      }
-    }
     let width = model.config.text.hiddenSize
+    let merge = model.config.vision.spatialMergeSize
+    for example in examples {
+      let tokens = example.sample.images.reduce(0) { $0 + $1.patchCount / (merge * merge) }
+      let tensor = try visual.record(example.index).tensors["visual"]
+      guard tensor?.shape ?? [0, width] == [tokens, width] else {
+        throw Failure(
+          .badData, "does not fit the sample's images",
+          at: "\(visual.place(of: example.index)), tensor visual", expected: "[\(tokens), \(width)]",
+          found: tensor.map { "\($0.shape)" } ?? "none", advice: "Run vlsi-extract again")
+      }
+      values += try tensor?.floats() ?? []
+    }
     return values.isEmpty ? nil : Tensor(values, [values.count / width, width])
   }
 }

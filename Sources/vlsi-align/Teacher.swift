@@ -49,6 +49,11 @@ struct Teacher {
             .badData, "the targets were made at other positions than the sample's",
             at: targets.artifact.place(of: example.index), advice: "Run vlsi-target again.")
         }
+        guard stored.labels == example.labels else {
+          throw Failure(
+            .badData, "the targets were made for other labels than the sample's",
+            at: targets.artifact.place(of: example.index), advice: "Run vlsi-target again.")
+        }
         return stored
       }, head: head)
   }

@@ -72,4 +72,13 @@ import Testing
     #expect(kept < needs.trainingBytes(tokens: 1000, checkpointing: true, loraRank: 64))
     #expect(5 * kept < needs.trainingBytes(tokens: 1000, checkpointing: false, loraRank: nil))
   }
+
+  @Test("Attention's scores count, and no count is too large to be added up")
+  func scores() {
+    let needs = ModelNeeds(Self.small, threads: 2)
+    #expect(
+      needs.forwardBytes(tokens: 100, scores: 10_000) - needs.forwardBytes(tokens: 100) == 80_000)
+    let most = needs.encodingBytes(patches: 1 << 40, largestImage: .max)
+    #expect(most > 1 << 56 && most + needs.scoreBytes(.max) + 2 * needs.scoreBytes(.max) > most)
+  }
 }
