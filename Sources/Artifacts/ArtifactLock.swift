@@ -15,8 +15,8 @@ final class ArtifactLock: Sendable {
     while taken == nil {
       let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
       guard descriptor >= 0 else {
-        throw Failure(
-          .cannotCreate, "cannot write into the folder: \(Files.reason)", at: directory,
+        throw Files.uncreated(
+          directory, "cannot write into the folder",
           advice: "Give an output folder that you may write to")
       }
       if flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {

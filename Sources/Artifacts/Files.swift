@@ -113,15 +113,46 @@ public enum Files {
     return names.sorted()
   }
 
-  /// Makes a folder and those above it. Throws 73.
+  /// A file or folder that cannot be made, 73, unless it is the room that is missing, 74.
+  /// - Parameter code: of the system, or of `reason`'s library.
+  static func uncreated(
+    _ path: String, _ what: String, code: Int32 = errno, reason: String? = nil, advice: String
+  ) -> Failure {
+    let reason = reason ?? String(cString: strerror(code))
+    if let room = adviceOnRoom(code) {
+      return Failure(.ioFailed, "\(what): \(reason)", at: path, advice: room)
+    }
+    return Failure(.cannotCreate, "\(what): \(reason)", at: path, advice: advice)
+  }
+
+  /// What helps when there is no room for a write; nil for other errors.
+  static func adviceOnRoom(_ code: Int32) -> String? {
+    switch code {
+    case EFBIG: "Raise `ulimit -f` and run the same command again"
+    case EDQUOT: "Free some of your quota and run the same command again"
+    case ENOSPC:
+      limitsFileSize
+        ? "Raise `ulimit -f`, or free some disk space, and run the same command again"
+        : "Free some disk space and run the same command again"
+    default: nil
+    }
+  }
+
+  /// liblmdb calls a short write a full disk.
+  private static var limitsFileSize: Bool {
+    var limit = rlimit()
+    return getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
+      && limit.rlim_cur < UInt64(Int.max)
+  }
+
+  /// Makes a folder and those above it. Throws 73, 74 on a full disk.
   public static func makeDirectory(_ path: String) throws {
     if isDirectory(path) { return }
     let above = parent(of: path)
     if above != path, !isDirectory(above) { try makeDirectory(above) }
     guard mkdir(path, 0o777) == 0 || (errno == EEXIST && isDirectory(path)) else {
-      throw Failure(
-        .cannotCreate, "cannot create the folder: \(reason)", at: path,
-        advice: "Give an output folder that you may write to")
+      throw uncreated(
+        path, "cannot create the folder", advice: "Give an output folder that you may write to")
     }
   }
 
@@ -151,12 +182,11 @@ public enum Files {
     try? removeTree(directory)
   }
 
-  /// Gives a file or folder another name on the same file system. Throws 73.
+  /// Gives a file or folder another name on the same file system. Throws 73, 74 on a full disk.
   public static func move(_ path: String, to other: String) throws {
     guard rename(path, other) == 0 else {
-      throw Failure(
-        .cannotCreate, "cannot move to \(other): \(reason)", at: path,
-        advice: "Check the rights of both folders")
+      throw uncreated(
+        path, "cannot move to \(other)", advice: "Check the rights of both folders")
     }
   }
 

@@ -28,8 +28,8 @@ final class LMDBWriter {
     else { throw Failure(.software, "liblmdb has no memory", at: path) }
     let code = mdb_env_open(environment, temporary, flags, 0o666)
     guard code == 0 else {
-      throw Failure(
-        .cannotCreate, "cannot create the file: \(LMDB.reason(code))", at: path,
+      throw Files.uncreated(
+        path, "cannot create the file", code: code, reason: LMDB.reason(code),
         advice: "Give an output that you may write to")
     }
   }
@@ -120,7 +120,6 @@ final class LMDBWriter {
     guard code != 0 else { return }
     throw Failure(
       .ioFailed, "writing failed: \(LMDB.reason(code))", at: path,
-      advice: code == ENOSPC || code == EDQUOT
-        ? "Free some disk space and run the same command again" : nil)
+      advice: Files.adviceOnRoom(code))
   }
 }

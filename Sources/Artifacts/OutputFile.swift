@@ -22,9 +22,8 @@ public final class OutputFile {
     temporary = path + OutputFile.suffix
     descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
-      throw Failure(
-        .cannotCreate, "cannot create the file: \(Files.reason)", at: path,
-        advice: "Give an output that you may write to")
+      throw Files.uncreated(
+        path, "cannot create the file", advice: "Give an output that you may write to")
     }
     buffer.reserveCapacity(OutputFile.bufferSize)
   }
@@ -78,8 +77,7 @@ public final class OutputFile {
   private func failed(_ doing: String) -> Failure {
     Failure(
       .ioFailed, "\(doing) failed: \(Files.reason)", at: path,
-      advice: errno == ENOSPC || errno == EDQUOT
-        ? "Free some disk space and run the same command again" : nil)
+      advice: Files.adviceOnRoom(errno))
   }
 
   /// Makes the file last and gives it its name. Throws 74, and what `beforeNaming` throws, which is

@@ -13,7 +13,7 @@ public enum ExitCode: Int32, Sendable {
   case cannotCreate = 73
   /// Reading or writing failed midway, a full disk included.
   case ioFailed = 74
-  /// Interrupted by SIGINT or SIGTERM: the same command continues.
+  /// Interrupted by SIGINT, SIGTERM or SIGHUP: the same command continues.
   case interrupted = 75
   /// A preset is wrong.
   case badPreset = 78

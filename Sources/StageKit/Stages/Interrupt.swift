@@ -2,7 +2,7 @@ import Failures
 import Foundation
 import Synchronization
 
-/// SIGINT and SIGTERM as a flag that the stage looks at between two units of work. A second
+/// SIGINT, SIGTERM and SIGHUP as a flag that the stage looks at between two units of work. A second
 /// signal ends the process at once: finished shards stay, the one in the making is discarded.
 enum Interrupt {
   private static let received = Atomic<Bool>(false)
@@ -12,9 +12,13 @@ enum Interrupt {
   static func listen() {
     // Initialised before a handler can run: the first use of a global takes a lock.
     _ = received.load(ordering: .relaxed)
-    for number in [SIGINT, SIGTERM] {
-      signal(number) { _ in
-        if Interrupt.received.exchange(true, ordering: .relaxed) {
+    // nohup asks to outlive the terminal.
+    let hangUp = signal(SIGHUP, SIG_IGN)
+    let ignored = hangUp.map { unsafeBitCast($0, to: Int.self) } == 1
+    for number in ignored ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP] {
+      signal(number) { number in
+        // Of a terminal that closes, kernel and shell both tell: its second word is no haste.
+        if Interrupt.received.exchange(true, ordering: .relaxed), number != SIGHUP {
           _exit(ExitCode.interrupted.rawValue)
         }
       }
@@ -24,6 +28,14 @@ enum Interrupt {
     sigemptyset(&mask)
     sigaddset(&mask, SIGINT)
     sigaddset(&mask, SIGTERM)
+    if !ignored { sigaddset(&mask, SIGHUP) }
     pthread_sigmask(SIG_UNBLOCK, &mask, nil)
+  }
+
+  /// A write beyond `ulimit -f`, or to a pipe that nobody reads any more, is an error with a message
+  /// like any other, not a signal that ends the process without a word.
+  static func ignoreFailingWrites() {
+    signal(SIGXFSZ, SIG_IGN)
+    signal(SIGPIPE, SIG_IGN)
   }
 }

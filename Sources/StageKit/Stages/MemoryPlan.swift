@@ -29,7 +29,19 @@ public enum MemoryPlan {
     let system = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)).flatMap(parse)
     let limit = (try? String(contentsOfFile: "/sys/fs/cgroup/memory.max", encoding: .utf8))
       .flatMap { Int($0.filter { !$0.isWhitespace }) }
-    return [system, limit].compactMap { $0 }.min()
+    return [system, limit, addressSpace()].compactMap { $0 }.min()
+  }
+
+  /// What `ulimit -v` leaves; nil without such a limit.
+  private static func addressSpace() -> Int? {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
+      let most = Int(exactly: limit.rlim_cur),
+      let taken = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))
+        .flatMap({ $0.split(separator: " ").first }).flatMap({ Int($0) })
+    else { return nil }
+    let bytes = taken * Int(sysconf(Int32(_SC_PAGESIZE)))
+    return most > bytes ? most - bytes : 0
   }
 
   /// MemAvailable of /proc/meminfo, in bytes.

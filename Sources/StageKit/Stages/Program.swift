@@ -2,15 +2,18 @@ import ArgumentParser
 import CMalloc
 import Failures
 import Foundation
+import Kernels
 
 /// The one place where errors become a message on standard error and an exit code.
 enum Program {
   static func run<Command: ParsableCommand>(
     _ type: Command.Type, name: String, arguments: [String]?
   ) -> Never {
+    MatrixBuffers.forgoLibraryThreads()
     // Swift's arrays from a megabyte on get pages of their own, which go back to the system whole: by
     // default glibc raises that bound as it goes, and the heap keeps what lies between the holes.
     _ = mallopt(M_MMAP_THRESHOLD, 1 << 20)
+    Interrupt.ignoreFailingWrites()
     do {
       var command = try Command.parseAsRoot(arguments)
       do {

@@ -43,6 +43,12 @@ public final class Stage: Sendable {
         label: label, format: options.logFormat, logLevel: options.quiet ? .warning : .info)
     }
     Interrupt.listen()
+    if let missing = MatrixBuffers.reserve(threads: threads) {
+      throw Failure(
+        .ioFailed, "the address-space limit leaves no room to multiply matrices", at: name,
+        expected: "\(MemoryPlan.text(missing)) for \(threads) threads",
+        advice: "Raise `ulimit -v`, or give fewer --threads.")
+    }
   }
 
   /// The program with the artifact that it makes: several stages of a run may speak at a time.

@@ -8,6 +8,12 @@ public enum StandardOutput {
     do {
       try FileHandle.standardOutput.write(contentsOf: Data(bytes))
     } catch {
+      // A reader that has seen enough, as `head`: the end by signal that shells expect.
+      var reader = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+      if poll(&reader, 1, 0) == 1, reader.revents & Int16(POLLERR) != 0 {
+        signal(SIGPIPE, SIG_DFL)
+        raise(SIGPIPE)
+      }
       throw Failure(
         .ioFailed, "the result cannot be written", at: "standard output",
         found: error.localizedDescription)

@@ -34,6 +34,7 @@ final class Terminal: Sendable {
   }
 
   private func send(_ text: String) {
-    FileHandle.standardError.write(Data(text.utf8))
+    // Who listens may leave, and the terminal may close: the work goes on.
+    try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
   }
 }
