@@ -20,7 +20,8 @@ public enum StageMemory {
     let largest = passes.map { pass in
       max(
         needs.encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
-        needs.pixelBytes(patches: pass.patches) + needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
+        needs.pixelBytes(patches: pass.patches)
+          + needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
         // Kept as tensors, then once more as the record's bytes.
         + pass.positions * layers * needs.config.text.hiddenSize * 8
     }
@@ -80,7 +81,8 @@ public enum StageMemory {
           needs.pixelBytes(patches: pass.patches)
             + needs.trainingBytes(
               tokens: pass.tokens, scores: pass.scores,
-              checkpointing: training.gradientCheckpointing, loraRank: isLoRA ? settings.loraRank : nil))
+              checkpointing: training.gradientCheckpointing,
+              loraRank: isLoRA ? settings.loraRank : nil))
     }
     return standing + idle + learned * 8 + moments(learned, training.optimizer)
       + (largest.max() ?? 0)
@@ -100,7 +102,7 @@ public enum StageMemory {
         needs.pixelBytes(patches: pass.patches)
           + needs.trainingBytes(
             tokens: pass.tokens, scores: pass.scores,
-              checkpointing: training.gradientCheckpointing, loraRank: nil))
+            checkpointing: training.gradientCheckpointing, loraRank: nil))
     }
     return standing + idle + learned * 8 + moments(learned, training.optimizer)
       + (largest.max() ?? 0)

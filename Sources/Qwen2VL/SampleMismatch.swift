@@ -37,7 +37,8 @@ extension PackedBatch {
     guard !expected.1, pads == expected.0 else {
       return Mismatch(
         tensor: "image_grid",
-        text: "\(pads) image tokens for \(expected.1 ? "endless" : "\(expected.0)") visual features")
+        text: "\(pads) image tokens for \(expected.1 ? "endless" : "\(expected.0)") visual features"
+      )
     }
     return mismatch(segments, ids.count)
       ?? mismatch(ids, segments, runs: visual, imageToken: imageToken)

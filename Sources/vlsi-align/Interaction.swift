@@ -241,7 +241,8 @@ final class Interaction {
       guard tensor?.shape ?? [0, width] == [tokens, width] else {
         throw Failure(
           .badData, "does not fit the sample's images",
-          at: "\(visual.place(of: example.index)), tensor visual", expected: "[\(tokens), \(width)]",
+          at: "\(visual.place(of: example.index)), tensor visual",
+          expected: "[\(tokens), \(width)]",
           found: tensor.map { "\($0.shape)" } ?? "none", advice: "Run vlsi-extract again")
       }
       values += try tensor?.floats() ?? []

@@ -45,7 +45,7 @@ extension Decoder {
     let tensors: [(name: String, tensor: RawTensor)] = [
       ("image_grid", RawTensor(int32: [1, merge, merge], shape: [1, 3])),
       ("input_ids", RawTensor(int32: ids, shape: [6])),
-      ("labels", RawTensor(int32: [-1, 4, -1, -1, -1, -1], shape: [6])),
+      ("labels", RawTensor(int32: [-100, 4, -100, -100, -100, -100], shape: [6])),
       ("segments", RawTensor(int32: [0, 0, 1, 1, 2, 2], shape: [6])),
       ("pixels.0", image),
       ("supervised", RawTensor(uint8: [0, 0, 0, 1, 0, 1], shape: [6])),

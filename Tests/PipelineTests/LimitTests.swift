@@ -41,7 +41,8 @@ import Testing
 
   @Test("A log that nobody reads any more does not end the work")
   func closedLog() throws {
-    let outcome = try extract("exec 3>&1; { sleep 0.2; \"$@\"; echo \"code $?\" >&3; } 2>&1 >&3 | true")
+    let outcome = try extract(
+      "exec 3>&1; { sleep 0.2; \"$@\"; echo \"code $?\" >&3; } 2>&1 >&3 | true")
     #expect(outcome.output.contains("code 0"), "\(outcome.output)")
     #expect(FileManager.default.fileExists(atPath: scratch("features/manifest.json")))
   }
