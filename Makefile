@@ -38,6 +38,8 @@ export VLSI_PROGRESS = $(if $(jobs),lines)
 include pipeline/stages.mk
 include $(wildcard pipeline/checkpoints.mk)
 include pipeline/ablations.mk
+# Nothing makes these: `make -B` is not to look for a rule.
+Makefile $(wildcard pipeline/*.mk): ;
 
 # MARK: Building
 

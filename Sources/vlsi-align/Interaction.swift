@@ -209,6 +209,12 @@ final class Interaction {
         }
       }
     }
+    for (layer, row) in zip(studentLayers, table) {
+      guard let j = row.firstIndex(where: { !$0.isFinite }) else { continue }
+      throw NotFinite(
+        "the divergence of layer \(layer) from the teacher's layer \(teacherLayers[j])",
+        Double(row[j]))
+    }
     let found = try matching.match(table, using: &generator)
     log.note(found, teacherLayers: teacherLayers, batches: batches.passes.count)
     return found.map { $0.chosen.map { $0 } }

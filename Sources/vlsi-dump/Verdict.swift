@@ -108,7 +108,17 @@ struct Verdict {
     guard problems.isEmpty else {
       throw Failure(
         .badData, "\(Human.plural(problems.count, "problem")) found", at: subject.path,
-        advice: "Delete what is damaged and run its stage again")
+        advice: advice)
+    }
+  }
+
+  private var advice: String {
+    switch subject.kind {
+    case .artifact(let manifest) where !manifest.shards.isEmpty:
+      "Run its stage again: it makes the damaged shards anew, and nothing else"
+    case .artifact: "Run its stage again: it makes anew what is damaged"
+    case .checkpoint: "Download it again"
+    case .shard, .tensorFile: "Run its stage again, or download it again"
     }
   }
 }

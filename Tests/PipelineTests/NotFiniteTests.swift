@@ -64,6 +64,31 @@ import Testing
       ["step 0", "loss", "learning_rate"], output: scratch("model"))
   }
 
+  @Test(
+    "A training that diverges stops before a weight is spoilt, and says at which step and where",
+    arguments: [
+      ("intermediate_loss: none", "loss"), ("intermediate_loss: ce", ""),
+      ("intermediate_loss: kl", "divergence of layer"), ("weights: full", ""),
+    ])
+  func diverging(setting: String, term: String) throws {
+    let preset = try scratch.write(
+      """
+      extends: \(bench.path)/preset.yaml
+      align: {steps: 40, learning_rate: 100, weight_decay: 1, warmup_steps: 0, \(setting)}
+      """, to: "diverging.yaml")
+    let output = scratch("diverging")
+    let outcome = try bench.perform(
+      "vlsi-align --student $/student --samples $/samples --verbalizers $/verbalizers/student "
+        + "--targets $/targets --preset \(preset) --output \(output)")
+    #expect(outcome.code == 65, "\(outcome.errors)")
+    for part in ["\(output), step ", term, "not finite", "learning_rate"] where !part.isEmpty {
+      #expect(outcome.message.contains(part), "\(outcome.message)")
+    }
+    let metrics = try String(contentsOfFile: output + "/metrics.jsonl", encoding: .utf8)
+    #expect(!metrics.contains("nan") && !metrics.contains("inf\""))
+    #expect(!FileManager.default.fileExists(atPath: output + "/manifest.json"))
+  }
+
   @Test("Merging alone reads no loss: the writer refuses the weight")
   func merging() throws {
     let student = try broken("student")

@@ -2,6 +2,15 @@ import Artifacts
 import Failures
 import Tensors
 
+/// What a step computed, beside its metrics, and is infinite or no number: the training adds the
+/// step to it, and what to do.
+public struct NotFinite: Error {
+  let what: String
+  let value: Double
+
+  public init(_ what: String, _ value: Double) { (self.what, self.value) = (what, value) }
+}
+
 extension StageTraining {
   /// Refuses a step whose loss, or whatever else its metrics hold, or whose gradient is not finite:
   /// called before any weight is changed, so that weights and saved state stay those of the last
@@ -26,6 +35,13 @@ extension StageTraining {
       throw diverged(
         weight.map { "the gradient of \($0.name)" } ?? "the norm of the gradients", Double(norm),
         step)
+    }
+  }
+
+  /// The metrics of a step, or 65 naming it and what in it was not finite.
+  func finite<Lines>(step: Int, _ lines: (Int) throws -> Lines) throws -> Lines {
+    do { return try lines(step) } catch let problem as NotFinite {
+      throw diverged(problem.what, problem.value, step)
     }
   }
 

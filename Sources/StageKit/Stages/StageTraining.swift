@@ -85,7 +85,7 @@ public struct StageTraining {
     var saved = Date()
     for number in first..<max(first, steps) {
       let rate = schedule.learningRate(number)
-      let lines = try lines(number)
+      let lines = try finite(step: number, lines)
       var norms = optimizers.map { $0.gradientNorm() }
       try requireFinite(lines, norms, step: number)
       for (optimizer, norm) in zip(optimizers, norms) {
