@@ -18,7 +18,7 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   ("Tensors", ["Kernels"], vector),
   ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], []),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], []),
-  ("Tokenization", ["Failures", "Artifacts"], []),
+  ("Tokenization", ["Failures", "Kernels", "Artifacts"], []),
   (
     "Imaging", ["Failures", "Kernels", "Artifacts", "CTurboJPEG", "CSPNG", "CWebP", "CGIF"], []
   ),

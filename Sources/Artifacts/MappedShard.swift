@@ -1,5 +1,6 @@
 import CLMDB
 import Failures
+import Glibc
 
 /// A sound shard, opened read-only through liblmdb: `MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK`, so
 /// that read-only and network file systems work. Only for files that `LMDBReader` walked.
@@ -9,7 +10,7 @@ final class MappedShard {
   private var transaction: OpaquePointer?
   private var table: MDB_dbi = 0
 
-  /// Throws 65 when liblmdb refuses the file.
+  /// Throws 65 when liblmdb refuses the file, 74 when the system has no room to map it.
   init(_ path: String) throws {
     self.path = path
     try check(mdb_env_create(&environment))
@@ -25,7 +26,7 @@ final class MappedShard {
     if let environment { mdb_env_close(environment) }
   }
 
-  /// A copy of the stored bytes of sample `index`. Throws 65.
+  /// A copy of the stored bytes of sample `index`. Throws 65, 74.
   func value(of index: Int) throws -> [UInt8] {
     var key = LMDB.key(index)
     var value = MDB_val()
@@ -39,6 +40,12 @@ final class MappedShard {
 
   private func check(_ code: Int32) throws {
     guard code != 0 else { return }
+    // Codes of the system are positive, and say nothing about the file.
+    if code > 0 {
+      throw Failure(
+        .ioFailed, "the shard cannot be mapped: \(LMDB.reason(code))", at: path,
+        advice: code == ENOMEM ? "Raise `ulimit -v`" : nil)
+    }
     throw Failure(
       .badData, "liblmdb cannot read the shard: \(LMDB.reason(code))", at: path,
       advice: CheckedFiles.advice)

@@ -26,7 +26,9 @@ final class Mapping: @unchecked Sendable {
     }
     let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0)
     guard let start, start != MAP_FAILED else {
-      throw Failure(.ioFailed, "cannot map: \(String(cString: strerror(errno)))", at: path)
+      throw Failure(
+        .ioFailed, "cannot map: \(String(cString: strerror(errno)))", at: path,
+        advice: errno == ENOMEM ? "Raise `ulimit -v`" : nil)
     }
     bytes = UnsafeRawBufferPointer(start: start, count: size)
   }

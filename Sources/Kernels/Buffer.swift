@@ -1,5 +1,4 @@
 import Glibc
-import Synchronization
 
 /// A block of float32 numbers. Freed blocks are kept for the next request of their size class:
 /// training asks for the same sizes again and again, and fresh pages from the system cost more
@@ -55,7 +54,7 @@ public enum BufferPool {
     var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
     var bytes = 0
   }
-  private static let state = Mutex(State())
+  private static let state = Guarded(State())
 
   /// Sizes are rounded up to eighths of a power of two, so that packed batches of varying length
   /// share their blocks.

@@ -1,6 +1,6 @@
 import Artifacts
 import Failures
-import Synchronization
+import Kernels
 
 /// What merging needs to know: the ids of single bytes, the merges, the whole words.
 struct BytePairModel: Sendable {
@@ -35,7 +35,7 @@ public final class Tokenizer: Sendable {
   private let normalizedTokensNotSpecial: AddedTokenFinder
   private let normalizesNFC: Bool
   /// Scratch memory and word caches that no call is using at the moment.
-  private let idle = Mutex<[BytePairMerger]>([])
+  private let idle = Guarded<[BytePairMerger]>([])
 
   /// Reads `tokenizer.json` in a model's folder.
   ///
