@@ -21,6 +21,11 @@ enum LMDB {
   /// The node's data is the number of an overflow page.
   static let bigData: UInt16 = 0x01
 
+  /// Of a table: its keys are integers, as the free list's are.
+  static let integerKey: UInt16 = 0x08
+  /// Of an environment: it wants the map at one address.
+  static let fixedMap: UInt16 = 0x01
+
   static let magic: UInt32 = 0xBEEF_C0DE
   static let version: UInt32 = 1
   static let noPage = UInt64.max

@@ -81,13 +81,31 @@ struct LMDBReader {
       fileSize >= 2 * pageSize
     else { throw damaged("no sound meta page") }
     let other = try Files.read(descriptor, offset: pageSize, count: 152, path: path)
-    guard try word(UInt32.self, other, 16) == LMDB.magic else { throw damaged("no second meta") }
+    for (number, meta) in [head, other].enumerated() { try checkMeta(meta, page: number) }
     let newest =
       try word(UInt64.self, head, 144) > word(UInt64.self, other, 144) ? head : other
     return (
       try word(UInt64.self, newest, 128), Int(try word(UInt16.self, newest, 94)),
       Int(clamping: try word(UInt64.self, newest, 120))
     )
+  }
+
+  /// liblmdb believes both meta pages, the older too: page size, size and place of the map, flags of
+  /// the tables.
+  private func checkMeta(_ meta: [UInt8], page number: Int) throws {
+    let flags = try word(UInt16.self, meta, 44)
+    let lastPage = try word(UInt64.self, meta, 136)
+    // A record takes two pages of the map at most beside its bytes, and 25 bytes of the file at least.
+    let mostMapped = UInt64(fileSize) * 512 + 1 << 30
+    guard try word(UInt32.self, meta, 16) == LMDB.magic,
+      try word(UInt32.self, meta, 20) == LMDB.version,
+      try word(UInt64.self, meta, 24) == 0,
+      try word(UInt64.self, meta, 32) <= mostMapped,
+      try word(UInt32.self, meta, 40) == UInt32(pageSize),
+      flags & LMDB.integerKey != 0, flags & LMDB.fixedMap == 0,
+      try word(UInt16.self, meta, 92) == 0,
+      lastPage < UInt64(fileSize / pageSize)
+    else { throw damaged("no sound meta page", page: number) }
   }
 
   private func page(_ number: UInt64) throws -> [UInt8] {

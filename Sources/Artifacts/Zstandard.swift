@@ -95,6 +95,6 @@ enum Zstandard {
 
   private static func damaged(_ what: String, _ place: String) -> Failure {
     Failure(
-      .badData, "damaged: \(what)", at: place, advice: "Delete the shard and run its stage again")
+      .badData, "damaged: \(what)", at: place, advice: CheckedFiles.advice)
   }
 }

@@ -26,6 +26,33 @@ import Testing
     try writer.commit()
   }
 
+  /// What liblmdb believes without a look, and may end the process over: the whole of both meta pages.
+  @Test("A damaged meta page, the older too, is refused before liblmdb maps the file")
+  func damagedMeta() throws {
+    let folder = try TemporaryFolder()
+    let path = folder("shard.lmdb")
+    let entries = Self.entries(40)
+    try Self.write(entries, to: path)
+    let sound = try Files.read(path)
+    var refused = 0
+    for place in [0, LMDB.pageSize].flatMap({ $0..<($0 + 152) }) {
+      for change: UInt8 in [1, 0x14, 0xFF] {
+        var bytes = sound
+        bytes[place] ^= change
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        do {
+          _ = try LMDBReader.entries(of: path)
+          let shard = try MappedShard(path)
+          for entry in entries.indices { _ = try? shard.value(of: entry * 3) }
+        } catch let failure as Failure {
+          #expect(failure.code == .badData, "byte \(place): \(failure)")
+          refused += 1
+        }
+      }
+    }
+    #expect(refused > 200)
+  }
+
   /// All entries of a file, by liblmdb's own cursor.
   static func readWithLibrary(_ path: String) throws -> [(key: [UInt8], value: [UInt8])] {
     var environment: OpaquePointer?
