@@ -18,6 +18,8 @@ enum LMDB {
 
   static let branchPage: UInt16 = 0x01
   static let leafPage: UInt16 = 0x02
+  /// A page that was being written.
+  static let dirty: UInt16 = 0x10
   /// The node's data is the number of an overflow page.
   static let bigData: UInt16 = 0x01
 

@@ -126,10 +126,12 @@ struct LMDBReader {
       throw damaged("the tree is broken", page: at)
     }
     let isLeaf = depth == 1
-    guard try word(UInt16.self, bytes, 10) & 0x0F == (isLeaf ? LMDB.leafPage : LMDB.branchPage)
+    guard
+      try word(UInt16.self, bytes, 10) & ~LMDB.dirty == (isLeaf ? LMDB.leafPage : LMDB.branchPage)
     else { throw damaged("a page of the wrong kind", page: at) }
     let lower = Int(try word(UInt16.self, bytes, 12))
-    guard lower >= LMDB.pageHeader, lower <= pageSize else {
+    // liblmdb ends the process over a branch that is none.
+    guard lower >= LMDB.pageHeader + (isLeaf ? 0 : 4), lower <= pageSize else {
       throw damaged("bad bounds", page: at)
     }
     for slot in 0..<((lower - LMDB.pageHeader) / 2) {
@@ -137,16 +139,16 @@ struct LMDBReader {
       let lo = UInt64(try word(UInt16.self, bytes, node))
       let hi = UInt64(try word(UInt16.self, bytes, node + 2))
       let flags = try word(UInt16.self, bytes, node + 4)
+      let start = node + LMDB.nodeHeader
+      let keyEnd = start + Int(try word(UInt16.self, bytes, node + 6))
+      guard keyEnd <= pageSize else { throw damaged("a key outside its page", page: at) }
       if !isLeaf {
         try walk(lo | hi << 16 | UInt64(flags) << 32, depth: depth - 1, &places, &budget)
         continue
       }
-      let start = node + LMDB.nodeHeader
-      let keyEnd = start + Int(try word(UInt16.self, bytes, node + 6))
-      guard keyEnd <= pageSize else { throw damaged("a key outside its page", page: at) }
       let count = Int(lo | hi << 16)
       var offset = at * pageSize + keyEnd
-      if flags & LMDB.bigData != 0 {
+      if flags == LMDB.bigData {
         let first = try word(UInt64.self, bytes, keyEnd)
         guard first >= 2, first < UInt64(fileSize / pageSize) else {
           throw damaged("page \(first) does not exist", page: at)

@@ -26,16 +26,19 @@ import Testing
     try writer.commit()
   }
 
-  /// What liblmdb believes without a look, and may end the process over: the whole of both meta pages.
-  @Test("A damaged meta page, the older too, is refused before liblmdb maps the file")
-  func damagedMeta() throws {
+  /// What liblmdb believes without a look, and may end the process over.
+  @Test("Damaged pages, the older meta page too, are refused before liblmdb maps the file")
+  func damagedPages() throws {
     let folder = try TemporaryFolder()
     let path = folder("shard.lmdb")
     let entries = Self.entries(40)
     try Self.write(entries, to: path)
     let sound = try Files.read(path)
     var refused = 0
-    for place in [0, LMDB.pageSize].flatMap({ $0..<($0 + 152) }) {
+    // Both metas, and of the tree: headers, offsets, and nodes with their flags.
+    for place in [0, 1, 2, 3, 4].flatMap({ $0 * LMDB.pageSize..<($0 * LMDB.pageSize + 152) })
+      + Array(3 * LMDB.pageSize - 300..<3 * LMDB.pageSize)
+    {
       for change: UInt8 in [1, 0x14, 0xFF] {
         var bytes = sound
         bytes[place] ^= change
