@@ -1,5 +1,6 @@
 import Failures
 import Glibc
+import Kernels
 
 /// Reading and listing files, with errors that name the path and the reason.
 public enum Files {
@@ -131,18 +132,12 @@ public enum Files {
     case EFBIG: "Raise `ulimit -f` and run the same command again"
     case EDQUOT: "Free some of your quota and run the same command again"
     case ENOSPC:
-      limitsFileSize
+      // liblmdb calls a short write a full disk.
+      ResourceLimit.fileSize != nil
         ? "Raise `ulimit -f`, or free some disk space, and run the same command again"
         : "Free some disk space and run the same command again"
     default: nil
     }
-  }
-
-  /// liblmdb calls a short write a full disk.
-  private static var limitsFileSize: Bool {
-    var limit = rlimit()
-    return getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0
-      && limit.rlim_cur < UInt64(Int.max)
   }
 
   /// Makes a folder and those above it. Throws 73, 74 on a full disk.

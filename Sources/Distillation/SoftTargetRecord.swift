@@ -64,7 +64,8 @@ public struct StoredTargets: Sendable {
   public let positions: [Int32]
   /// The token predicted [s].
   public let labels: [Int32]
-  private let fields: Fields
+  private let fields: RecordFields
+  fileprivate static let advice = "Run vlsi-target again"
   private let width: Int
   private let vocabulary: Int?
 
@@ -73,7 +74,7 @@ public struct StoredTargets: Sendable {
   ///   - vocabulary: the tokens that teacher and student share; nil where that is not known.
   /// - Throws: `Failure(.badData)` naming the tensor that is missing or does not fit.
   public init(_ record: Record, width: Int, vocabulary: Int? = nil, place: String) throws {
-    fields = Fields(record: record, place: place)
+    fields = RecordFields(record: record, place: place)
     self.width = width
     self.vocabulary = vocabulary
     index = record.index
@@ -108,9 +109,9 @@ public struct StoredTargets: Sendable {
     func refuse(_ name: String, _ row: Int, _ problem: String, _ expected: String, _ found: String)
       -> Failure
     {
-      Failure(
-        .badData, "row \(row): \(problem)", at: "\(fields.place), tensor \(name).\(layer)",
-        expected: expected, found: found, advice: "Run vlsi-target again")
+      fields.failure(
+        "\(name).\(layer)", "row \(row): \(problem)", expected: expected, found: found,
+        advice: StoredTargets.advice)
     }
     for (row, tail) in largest.tail.enumerated() {
       let entries = row * k..<(row + 1) * k
@@ -145,44 +146,19 @@ public struct StoredTargets: Sendable {
       width: vectors.shape[1], values: vectors.values,
       logSumExp: try fields.floats("logsumexp.\(layer)", [labels.count]).values)
   }
+}
 
-  private struct Fields {
-    let record: Record
-    let place: String
-
-    func floats(_ name: String, _ shape: [Int?]) throws -> (values: [Float], shape: [Int]) {
-      let tensor = try tensor(name, shape)
-      let values = try tensor.floats()
-      guard values.allSatisfy(\.isFinite) else {
-        throw Failure(
-          .badData, "a number that is not finite", at: "\(place), tensor \(name)",
-          advice: "Run vlsi-target again")
-      }
-      return (values, tensor.shape)
+extension RecordFields {
+  /// Throws 65 as `tensor` does, and for a number that is not finite.
+  fileprivate func floats(
+    _ name: String, _ shape: [Int?]
+  ) throws -> (values: [Float], shape: [Int]) {
+    let tensor = try tensor(name, shape)
+    let values = try tensor.floats()
+    guard values.allSatisfy(\.isFinite) else {
+      throw failure(name, "a number that is not finite", advice: StoredTargets.advice)
     }
-
-    func integers(_ name: String, _ shape: [Int?]) throws -> (values: [Int32], shape: [Int]) {
-      let tensor = try tensor(name, shape)
-      return (try tensor.int32s(), tensor.shape)
-    }
-
-    /// nil in `shape` stands for any size.
-    private func tensor(_ name: String, _ shape: [Int?]) throws -> RawTensor {
-      guard let tensor = record.tensors[name] else {
-        throw Failure(
-          .badData, "a tensor is missing", at: "\(place), tensor \(name)",
-          found: record.tensors.keys.sorted().joined(separator: ", "))
-      }
-      guard tensor.shape.count == shape.count,
-        zip(tensor.shape, shape).allSatisfy({ $1 == nil || $0 == $1 })
-      else {
-        let expected = shape.map { $0.map(String.init) ?? "any" }.joined(separator: ", ")
-        throw Failure(
-          .badData, "a tensor has another shape", at: "\(place), tensor \(name)",
-          expected: "[\(expected)]", found: "\(tensor.shape)")
-      }
-      return tensor
-    }
+    return (values, tensor.shape)
   }
 }
 

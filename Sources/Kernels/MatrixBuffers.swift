@@ -17,15 +17,10 @@ public enum MatrixBuffers {
   /// waited for. To be called before anything else.
   public static func forgoLibraryThreads() {
     let variable = "OPENBLAS_NUM_THREADS"
-    guard isLimited, getenv(variable).map({ String(cString: $0) }) != "1" else { return }
+    guard ResourceLimit.addressSpace != nil, getenv(variable).map({ String(cString: $0) }) != "1"
+    else { return }
     setenv(variable, "1", 1)
     execv("/proc/self/exe", CommandLine.unsafeArgv)
-  }
-
-  private static var isLimited: Bool {
-    var limit = rlimit()
-    return getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0
-      && limit.rlim_cur < UInt64(Int.max)
   }
 
   /// Makes the buffers of `threads` threads where an address-space limit holds. OpenBLAS asks for a
@@ -33,7 +28,7 @@ public enum MatrixBuffers {
   /// what it needs is asked for before anything else can take the room.
   /// - Returns: the bytes that there was no room for; nil when all is well.
   public static func reserve(threads: Int) -> Int? {
-    guard isLimited else { return nil }
+    guard ResourceLimit.addressSpace != nil else { return nil }
     let bytes = threads * (size + (1 << 20))
     let room = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let room, room != MAP_FAILED else { return bytes }

@@ -18,8 +18,9 @@ struct SampleRecord {
   /// - Parameter context: the most tokens.
   /// - Throws: `Failure(.badData)` naming record and tensor.
   init(_ record: Record, config: Qwen2VLConfig, context: Int, place: String) throws {
-    let fields = Fields(record: record, place: place)
-    let ids = try fields.integers("input_ids", [nil])
+    let fields = RecordFields(
+      record: record, place: place, advice: "Run vlsi-prepare again")
+    let ids = try fields.integers("input_ids", [nil]).values
     guard ids.count <= context else {
       throw fields.failure(
         "input_ids", "more tokens than the context that the samples were prepared for",
@@ -27,27 +28,27 @@ struct SampleRecord {
     }
     let vision = config.vision
     let numbers =
-      record.tensors["image_grid"] == nil ? [] : try fields.integers("image_grid", [nil, 3])
+      record.tensors["image_grid"] == nil ? [] : try fields.integers("image_grid", [nil, 3]).values
     let grids = stride(from: 0, to: numbers.count, by: 3).map {
       (time: Int(numbers[$0]), height: Int(numbers[$0 + 1]), width: Int(numbers[$0 + 2]))
     }
     let segments =
-      record.tensors["segments"] == nil ? nil : try fields.integers("segments", [ids.count])
+      record.tensors["segments"] == nil ? nil : try fields.integers("segments", [ids.count]).values
     if let found = PackedBatch.mismatch(
       ids: ids, segments: segments, grids: grids, imageToken: Int32(config.imageTokenID),
       mergeSize: vision.spatialMergeSize, vocabulary: config.text.vocabularySize)
     {
       throw fields.failure(found.tensor, found.text)
     }
-    pixels = try fields.pixels(of: grids, patch: vision.patchSize)
-    let supervised = try fields.integers("supervised", [ids.count])
+    pixels = try SampleRecord.pixels(fields, of: grids, patch: vision.patchSize)
+    let supervised = try fields.integers("supervised", [ids.count]).values
     if let row = supervised.firstIndex(where: { $0 != 0 && $0 != 1 }) {
       throw fields.failure(
         "supervised", "no yes or no at position \(row)", expected: "0 or 1",
         found: "\(supervised[row])")
     }
     let explicit =
-      record.tensors["labels"] == nil ? nil : try fields.integers("labels", [ids.count])
+      record.tensors["labels"] == nil ? nil : try fields.integers("labels", [ids.count]).values
     let vocabulary = config.text.vocabularySize
     if let explicit,
       let row = explicit.firstIndex(where: { $0 != -100 && !(0..<vocabulary).contains(Int($0)) })
@@ -85,69 +86,27 @@ struct SampleRecord {
     return rows.map { $0.value * ($0.value + ($0.key == 0 ? 0 : prefix)) }.max()
   }
 
-  private struct Fields {
-    let record: Record
-    let place: String
-
-    func failure(
-      _ name: String, _ problem: String, expected: String? = nil, found: String? = nil,
-      advice: String? = "Run vlsi-prepare again"
-    ) -> Failure {
-      Failure(
-        .badData, problem, at: "\(place), tensor \(name)", expected: expected, found: found,
-        advice: advice)
+  private static func pixels(
+    _ fields: RecordFields, of grids: [(time: Int, height: Int, width: Int)], patch: Int
+  ) throws -> [RawTensor] {
+    let named = fields.record.tensors.keys.filter { $0.hasPrefix("pixels.") }
+    guard named.count == grids.count else {
+      throw fields.failure(
+        "image_grid", "not as many images as grids", expected: "\(named.count)",
+        found: "\(grids.count)")
     }
-
-    private func tensor(_ name: String) throws -> RawTensor {
-      guard let found = record.tensors[name] else {
-        throw failure(
-          name, "a tensor is missing",
-          found: record.tensors.keys.sorted().joined(separator: ", "))
+    return try grids.enumerated().map { number, grid in
+      // A still has one frame; its grid was found to be no larger than its image tokens say.
+      let shape = [grid.height * patch, grid.width * patch, 3]
+      let image = try fields.tensor("pixels.\(number)")
+      guard grid.time == 1, image.type == .uint8, image.shape == shape else {
+        throw fields.failure(
+          "pixels.\(number)", "does not fit its grid and the model's patches",
+          expected: "one frame of U8 \(shape)",
+          found: "\(grid.time) of \(image.type.rawValue) \(image.shape)",
+          advice: "Were the samples prepared for a model with other patches?")
       }
-      return found
-    }
-
-    /// nil in `shape` stands for any size.
-    func integers(_ name: String, _ shape: [Int?]) throws -> [Int32] {
-      let tensor = try tensor(name)
-      guard tensor.shape.count == shape.count,
-        zip(tensor.shape, shape).allSatisfy({ $1 == nil || $0 == $1 })
-      else {
-        let expected = shape.map { $0.map(String.init) ?? "any" }.joined(separator: ", ")
-        throw failure(
-          name, "a tensor has another shape", expected: "[\(expected)]",
-          found: "\(tensor.shape)")
-      }
-      do {
-        return try tensor.int32s()
-      } catch let problem as Failure {
-        throw failure(
-          name, problem.what, expected: problem.expected, found: problem.found)
-      }
-    }
-
-    func pixels(
-      of grids: [(time: Int, height: Int, width: Int)], patch: Int
-    ) throws -> [RawTensor] {
-      let named = record.tensors.keys.filter { $0.hasPrefix("pixels.") }
-      guard named.count == grids.count else {
-        throw failure(
-          "image_grid", "not as many images as grids", expected: "\(named.count)",
-          found: "\(grids.count)")
-      }
-      return try grids.enumerated().map { number, grid in
-        // A still has one frame; its grid was found to be no larger than its image tokens say.
-        let shape = [grid.height * patch, grid.width * patch, 3]
-        let image = try tensor("pixels.\(number)")
-        guard grid.time == 1, image.type == .uint8, image.shape == shape else {
-          throw failure(
-            "pixels.\(number)", "does not fit its grid and the model's patches",
-            expected: "one frame of U8 \(shape)",
-            found: "\(grid.time) of \(image.type.rawValue) \(image.shape)",
-            advice: "Were the samples prepared for a model with other patches?")
-        }
-        return image
-      }
+      return image
     }
   }
 }

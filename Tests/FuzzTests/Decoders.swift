@@ -18,21 +18,8 @@ import Training
 @testable import Tokenization
 @testable import vlsi_prepare
 
-/// A folder in memory where there is one: a decoder that reads a file is given one for each input.
-final class Scratch {
-  let path: String
-
-  init() throws {
-    let memory = "/dev/shm"
-    let base = access(memory, W_OK) == 0 ? memory + "/" : NSTemporaryDirectory()
-    path = base + "vlsi-fuzz-" + UUID().uuidString
-    try Files.makeDirectory(path)
-  }
-
-  deinit { try? Files.removeTree(path) }
-
-  func callAsFunction(_ name: String) -> String { Files.join(path, name) }
-
+/// In memory where there is a place: a decoder that reads a file is given one for each input.
+extension TemporaryFolder {
   /// A folder in it.
   func folder(_ name: String) throws -> String {
     let folder = self(name)
@@ -77,9 +64,9 @@ struct Decoder {
     self.decode = decode
   }
 
-  static let names: [String] = (try? all(Scratch()).map(\.name)) ?? []
+  static let names: [String] = (try? all(TemporaryFolder(inMemory: true)).map(\.name)) ?? []
 
-  static func all(_ folder: Scratch) throws -> [Decoder] {
+  static func all(_ folder: TemporaryFolder) throws -> [Decoder] {
     try artifacts(folder) + checkpoints(folder) + data(folder) + models(folder)
   }
 
@@ -98,7 +85,7 @@ struct Decoder {
     ("supervised", RawTensor(uint8: [0, 1, 1, 0], shape: [4])),
   ]
 
-  private static func artifacts(_ folder: Scratch) throws -> [Decoder] {
+  private static func artifacts(_ folder: TemporaryFolder) throws -> [Decoder] {
     let record = Record(
       index: 3, tensors: Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.tensor) }),
       metadata: ["id": "a"])
@@ -155,7 +142,7 @@ struct Decoder {
   }
 
   private static func seedsOfStore(
-    _ folder: Scratch
+    _ folder: TemporaryFolder
   ) throws -> (manifest: [[UInt8]], journal: [UInt8], shards: [[UInt8]]) {
     let path = try folder.folder("artifact")
     var journal: [UInt8] = []
@@ -206,7 +193,7 @@ struct Decoder {
     return [AdamW([parameter], AdamW.Settings(moments: .float32))]
   }
 
-  private static func seedOfState(_ folder: Scratch) throws -> [UInt8] {
+  private static func seedOfState(_ folder: TemporaryFolder) throws -> [UInt8] {
     let path = try folder.folder("training")
     try TrainingState(directory: path, fingerprint: "one").save(
       step: 3, optimizers: optimizers(), words: ["generator": "12"])
@@ -228,7 +215,7 @@ struct Decoder {
 
   // MARK: What a checkpoint holds
 
-  private static func checkpoints(_ folder: Scratch) throws -> [Decoder] {
+  private static func checkpoints(_ folder: TemporaryFolder) throws -> [Decoder] {
     let goldens = "Tests/Goldens/text/checkpoint/"
     let tokenizer = "data/student/tokenizer.json"
     let processor = try file("data/student/preprocessor_config.json")
@@ -302,7 +289,7 @@ struct Decoder {
 
   // MARK: What users bring
 
-  private static func data(_ folder: Scratch) throws -> [Decoder] {
+  private static func data(_ folder: TemporaryFolder) throws -> [Decoder] {
     let entries = [
       #"{"id":"a","image":"a.png","conversations":[{"from":"human","value":"<image>\nWhat?"},"#
         + #"{"from":"gpt","value":"A circle."}],"visual_labels":["red",null]}"#,

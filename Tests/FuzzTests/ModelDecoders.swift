@@ -6,20 +6,21 @@ import Imaging
 import Kernels
 import Qwen2VL
 import Tensors
+import TestSupport
 import Training
 
 @testable import Artifacts
 
 /// Decoders of what goes on into a model, and of an artifact that is looked at though it is damaged.
 extension Decoder {
-  static func models(_ folder: Scratch) throws -> [Decoder] {
+  static func models(_ folder: TemporaryFolder) throws -> [Decoder] {
     let backbone = try Backbone(root + "/data/student")
     return [
       try adapter(folder, backbone.model), try sample(folder, backbone), try damaged(folder),
     ]
   }
 
-  private static func adapter(_ folder: Scratch, _ model: Qwen2VL) throws -> Decoder {
+  private static func adapter(_ folder: TemporaryFolder, _ model: Qwen2VL) throws -> Decoder {
     LowRankAdapters.attach(to: model, rank: 1, alpha: 2) { 0.25 }
     let weights = AdapterFiles.weights(of: model)
     model.weights.adapters = [:]
@@ -34,7 +35,7 @@ extension Decoder {
   }
 
   /// A samples record as a stage takes it, through the model where it is short enough.
-  private static func sample(_ folder: Scratch, _ backbone: Backbone) throws -> Decoder {
+  private static func sample(_ folder: TemporaryFolder, _ backbone: Backbone) throws -> Decoder {
     let config = backbone.config
     let side = config.vision.patchSize * config.vision.spatialMergeSize
     let image = RawTensor(
@@ -75,7 +76,7 @@ extension Decoder {
   }
 
   /// One shard of a finished artifact is another, of the same size: `vlsi-dump` looks at it.
-  private static func damaged(_ folder: Scratch) throws -> Decoder {
+  private static func damaged(_ folder: TemporaryFolder) throws -> Decoder {
     let path = folder("artifact")
     let manifest = try ArtifactReader.manifest(in: path)
     let shards = try manifest.shards.map { try Files.read(Files.join(path, $0.file)) }

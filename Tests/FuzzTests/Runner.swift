@@ -2,6 +2,7 @@ import Artifacts
 import Failures
 import Foundation
 import Kernels
+import TestSupport
 import Testing
 
 @testable import vlsi_prepare
@@ -143,7 +144,7 @@ struct Runner {
 
   @Test("A sound input is accepted by every decoder: its seeds are worth changing")
   func seeds() throws {
-    let folder = try Scratch()
+    let folder = try TemporaryFolder(inMemory: true)
     for decoder in try Decoder.all(folder) {
       for (number, seed) in decoder.seeds.enumerated() {
         do { try decoder.decode(seed.bytes) } catch {
@@ -159,7 +160,7 @@ struct Runner {
       environment["VLSI_FUZZ_DECODER"].map { $0.isEmpty || $0 == name } ?? true
     })
   func decoders(name: String) throws {
-    let folder = try Scratch()
+    let folder = try TemporaryFolder(inMemory: true)
     guard let decoder = try Decoder.all(folder).first(where: { $0.name == name }) else {
       Issue.record("no decoder \(name)")
       return

@@ -7,8 +7,11 @@ import Testing
 public final class TemporaryFolder: Sendable {
   public let path: String
 
-  public init() throws {
-    path = NSTemporaryDirectory() + "vlsi-" + UUID().uuidString
+  /// - Parameter inMemory: where the system has a place for that.
+  public init(inMemory: Bool = false) throws {
+    let memory = "/dev/shm"
+    let base = inMemory && access(memory, W_OK) == 0 ? memory + "/" : NSTemporaryDirectory()
+    path = base + "vlsi-" + UUID().uuidString
     try Files.makeDirectory(path)
   }
 

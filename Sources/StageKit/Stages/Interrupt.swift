@@ -15,7 +15,8 @@ enum Interrupt {
     // nohup asks to outlive the terminal.
     let hangUp = signal(SIGHUP, SIG_IGN)
     let ignored = hangUp.map { unsafeBitCast($0, to: Int.self) } == 1
-    for number in ignored ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP] {
+    let signals = ignored ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP]
+    for number in signals {
       signal(number) { number in
         // Of a terminal that closes, kernel and shell both tell: its second word is no haste.
         if Interrupt.received.exchange(true, ordering: .relaxed), number != SIGHUP {
@@ -26,9 +27,7 @@ enum Interrupt {
     // A parent that blocks signals, as thread pools do, hands its mask down.
     var mask = sigset_t()
     sigemptyset(&mask)
-    sigaddset(&mask, SIGINT)
-    sigaddset(&mask, SIGTERM)
-    if !ignored { sigaddset(&mask, SIGHUP) }
+    for number in signals { sigaddset(&mask, number) }
     pthread_sigmask(SIG_UNBLOCK, &mask, nil)
   }
 

@@ -1,5 +1,6 @@
 import Failures
 import Foundation
+import Kernels
 
 extension Stage {
   /// Says how much memory the stage will take and refuses to start what cannot fit, before hours
@@ -34,9 +35,7 @@ public enum MemoryPlan {
 
   /// What `ulimit -v` leaves; nil without such a limit.
   private static func addressSpace() -> Int? {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
-      let most = Int(exactly: limit.rlim_cur),
+    guard let most = ResourceLimit.addressSpace,
       let taken = (try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8))
         .flatMap({ $0.split(separator: " ").first }).flatMap({ Int($0) })
     else { return nil }
