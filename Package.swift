@@ -23,32 +23,33 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
     "Imaging", ["Failures", "Kernels", "Artifacts", "CTurboJPEG", "CSPNG", "CWebP", "CGIF"], []
   ),
   (
-    "Qwen2VL",
+    "Models",
     ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging"], []
   ),
+  ("Decoding", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models"], []),
   (
-    "Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL"], []
+    "Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models"], []
   ),
   (
     "Training",
     [
       "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
-      "Qwen2VL", "Distillation",
+      "Models", "Distillation",
     ], []
   ),
-  ("Evaluation", ["Failures", "Artifacts", "Imaging", "Qwen2VL", "Tokenization"], []),
+  ("Evaluation", ["Failures", "Artifacts", "Imaging", "Models", "Tokenization"], []),
   (
     "Reporting",
     [
       "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
-      "Qwen2VL", "Distillation", "Training", "Evaluation",
+      "Models", "Decoding", "Distillation", "Training", "Evaluation",
     ], []
   ),
   (
     "StageKit",
     [
-      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Distillation",
-      "Training",
+      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models",
+      "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
       .product(name: "Yams", package: "Yams"),
@@ -57,22 +58,22 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   (
     "Planning",
     [
-      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation",
+      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Distillation",
       "Training", "StageKit",
     ], []
   ),
 ]
 
 let stages: [(name: String, needs: [String])] = [
-  ("vlsi-synthesize", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Qwen2VL"]),
+  ("vlsi-synthesize", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Models"]),
   (
     "vlsi-prepare",
-    ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels", "Qwen2VL"]
+    ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels", "Models"]
   ),
-  ("vlsi-extract", ["Planning", "Artifacts", "Checkpoints", "Qwen2VL", "Training", "Tensors"]),
+  ("vlsi-extract", ["Planning", "Artifacts", "Checkpoints", "Models", "Training", "Tensors"]),
   (
     "vlsi-verbalize",
-    ["Planning", "Artifacts", "Checkpoints", "Distillation", "Training", "Tensors"]
+    ["Planning", "Artifacts", "Checkpoints", "Models", "Distillation", "Training", "Tensors"]
   ),
   (
     "vlsi-target",
@@ -80,18 +81,21 @@ let stages: [(name: String, needs: [String])] = [
   ),
   (
     "vlsi-align",
-    ["Planning", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors"]
+    ["Planning", "Artifacts", "Checkpoints", "Models", "Distillation", "Training", "Tensors"]
   ),
   (
     "vlsi-finetune",
     [
-      "Planning", "Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tensors",
+      "Planning", "Artifacts", "Checkpoints", "Models", "Distillation", "Training", "Tensors",
       "Reporting",
     ]
   ),
   (
     "vlsi-evaluate",
-    ["Artifacts", "Checkpoints", "Qwen2VL", "Evaluation", "Training", "Tokenization", "Imaging"]
+    [
+      "Artifacts", "Checkpoints", "Models", "Decoding", "Evaluation", "Training", "Tokenization",
+      "Imaging",
+    ]
   ),
   (
     "vlsi-plan", ["Artifacts", "Checkpoints", "Evaluation", "Kernels", "Planning", "Training"]
@@ -100,16 +104,19 @@ let stages: [(name: String, needs: [String])] = [
   ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (
     "vlsi-generate",
-    ["Artifacts", "Checkpoints", "Qwen2VL", "Distillation", "Training", "Tokenization", "Imaging"]
+    [
+      "Artifacts", "Checkpoints", "Models", "Decoding", "Distillation", "Training",
+      "Tokenization", "Imaging",
+    ]
   ),
-  ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization", "Qwen2VL"]),
+  ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization", "Models"]),
 ]
 
 /// The tests, and what they test besides the floors.
 let tests: [(name: String, programs: [String])] = [
   ("FailuresTests", []), ("KernelsTests", []), ("TensorsTests", []), ("ArtifactsTests", ["CLMDB"]),
   ("CheckpointsTests", []), ("DumpTests", ["vlsi-dump"]), ("TokenizationTests", []),
-  ("ImagingTests", []), ("PrepareTests", ["vlsi-prepare"]), ("Qwen2VLTests", []),
+  ("ImagingTests", []), ("PrepareTests", ["vlsi-prepare"]), ("ModelsTests", []),
   ("DistillationTests", []), ("TrainingTests", []), ("EvaluationTests", ["vlsi-synthesize"]),
   ("ReportingTests", []), ("PlanningTests", []), ("StageKitTests", []), ("PipelineTests", []),
   ("FuzzTests", ["vlsi-prepare"]),

@@ -2,9 +2,9 @@ import Artifacts
 import Failures
 
 /// What a path is that was given for a checkpoint and is none: said in words.
-enum CheckpointFolder {
+public enum CheckpointFolder {
   /// The folder's config.json. Throws 66, or 65 where there is something else in its place.
-  static func config(_ directory: String) throws -> String {
+  public static func config(_ directory: String) throws -> String {
     let advice = "Give the folder of a Hugging Face checkpoint"
     guard Files.exists(directory) else {
       throw Failure(

@@ -1,5 +1,6 @@
 import Artifacts
 import Failures
+import Kernels
 
 /// Writes a checkpoint that transformers loads: config, weights under the hub's names in one file
 /// or several with an index, and the tokenizer's and image processor's files of the model that it
@@ -18,8 +19,7 @@ public enum CheckpointWriter {
   private static let index = "model.safetensors.index.json"
 
   /// - Parameters:
-  ///   - base: the text of a config.json whose other members are kept: see
-  ///     `Qwen2VLConfig.hubJSON`.
+  ///   - config: the bytes of config.json.
   ///   - tensors: in the order in which they are to be written.
   ///   - carry: the folder whose companions are copied, byte for byte.
   ///   - chatTemplate: what becomes `chat_template.jinja`, where transformers' processor looks,
@@ -28,8 +28,8 @@ public enum CheckpointWriter {
   /// or 74.
   @discardableResult
   public static func write(
-    to directory: String, config: Qwen2VLConfig, over base: [UInt8]? = nil,
-    tensors: [OutputTensor], shardLimit: Int = CheckpointWriter.shardLimit,
+    to directory: String, config: [UInt8], tensors: [OutputTensor],
+    shardLimit: Int = CheckpointWriter.shardLimit,
     carry: String? = nil, chatTemplate: String? = nil
   ) throws -> [String] {
     try requireSpace(for: tensors, at: directory)
@@ -67,13 +67,15 @@ public enum CheckpointWriter {
       written.append("chat_template.jinja")
     }
     // The config last: with it the folder is a checkpoint.
-    var config = config
-    let byType = Dictionary(grouping: tensors, by: \.type)
-      .mapValues { $0.reduce(0) { $0 + $1.byteCount } }
-    config.dtype = byType.max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key
-    try writeAtomically(config.hubJSON(over: base), to: Files.join(directory, "config.json"))
+    try writeAtomically(config, to: Files.join(directory, "config.json"))
     written.append("config.json")
     return written
+  }
+
+  /// The element type that most bytes have: the one that config.json names.
+  public static func commonType(_ tensors: [OutputTensor]) -> ElementType? {
+    Dictionary(grouping: tensors, by: \.type).mapValues { $0.reduce(0) { $0 + $1.byteCount } }
+      .max { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) }?.key
   }
 
   /// Refuses what the disk has no room for, before anything is written or hours are spent. Throws

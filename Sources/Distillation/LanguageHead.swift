@@ -1,7 +1,7 @@
-import Checkpoints
 import Failures
 import Foundation
 import Kernels
+import Models
 
 /// A backbone's language head W [V, d], as it lies in memory or in a mapped checkpoint, and the
 /// passes over its vocabulary that the method needs (METHOD.md, "Exact KL without logits").
@@ -28,7 +28,7 @@ public struct LanguageHead: @unchecked Sendable {
   public init(_ checkpoint: Checkpoint) throws {
     let text = checkpoint.config.text
     let tensor = try checkpoint.tensor(
-      "lm_head.weight", shape: [text.vocabularySize, text.hiddenSize])
+      checkpoint.config.tensorNames.head, shape: [text.vocabularySize, text.hiddenSize])
     self.init(
       MatrixView(
         tensor.pointer, type: tensor.type, rows: text.vocabularySize, columns: text.hiddenSize),

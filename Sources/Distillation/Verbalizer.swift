@@ -1,6 +1,6 @@
 import Failures
 import Kernels
-import Qwen2VL
+import Models
 import Tensors
 
 /// The verbalizer of one target layer: a small network f whose output, through the backbone's own
@@ -20,6 +20,8 @@ public final class Verbalizer {
   /// The final norm's weight [d], never trained; nil when the input is taken as it is.
   public let norm: Parameter?
   private let byName: [String: Parameter]
+  /// Of a form of decoder blocks.
+  private let decoders: [DecoderBlock]
 
   /// - Parameters:
   ///   - parameter: the weight of that name within the verbalizer and that shape.
@@ -32,7 +34,18 @@ public final class Verbalizer {
     self.norm = norm
     let named = try form.weights.map { ($0.name, try parameter($0)) }
     parameters = named.map(\.1)
-    byName = Dictionary(named, uniquingKeysWith: { first, _ in first })
+    let byName = Dictionary(named, uniquingKeysWith: { first, _ in first })
+    self.byName = byName
+    decoders =
+      form.architecture != .decoder
+      ? []
+      : (1...form.depth).map { block in
+        DecoderBlock(
+          form.backbone,
+          WeightScope(prefix: VerbalizerForm.prefix(block)) { name, shape in
+            byName[name] ?? Parameter(declared: name, shape: shape)
+          })
+      }
   }
 
   /// An untrained verbalizer. The numbers depend on `seed` and `layer` alone.
@@ -87,7 +100,7 @@ public final class Verbalizer {
       case .mlp:
         y = tape.linear(block == 1 ? y : tape.silu(y), self[prefix + "linear.weight"])
         if block == form.depth, form.residual { y = tape.add(x, y) }
-      case .decoder: y = decoder(tape, y, prefix, answers)
+      case .decoder: y = decoder(tape, y, decoders[block - 1], answers)
       }
     }
     return y
@@ -102,24 +115,16 @@ public final class Verbalizer {
 
   /// Rotary positions count from each answer's start: attention sees only how far apart two are.
   private func decoder(
-    _ tape: Tape, _ x: Tensor, _ prefix: String, _ answers: [Range<Int>]
+    _ tape: Tape, _ x: Tensor, _ block: DecoderBlock, _ answers: [Range<Int>]
   ) -> Tensor {
-    let backbone = form.backbone
-    let heads = AttentionHeads(
-      heads: backbone.heads, keyValueHeads: backbone.keyValueHeads, size: backbone.headSize)
-    let block = DecoderBlock(heads: heads) { tape, x, name in
-      tape.rmsNorm(x, self[prefix + name + ".weight"], epsilon: backbone.epsilon)
-    } linear: { tape, x, name, bias in
-      tape.linear(
-        x, self[prefix + name + ".weight"], bias: bias ? self[prefix + name + ".bias"] : nil)
-    }
+    let shape = block.shape
     let (cosine, sine) = DecoderBlock.rotaryTables(
       positions: [answers.flatMap { (0..<Int32($0.count)) }],
-      axes: [Int](repeating: 0, count: backbone.headSize / 2), theta: backbone.ropeTheta)
+      axes: [Int](repeating: 0, count: shape.headSize / 2), theta: shape.ropeTheta)
     let layout = AttentionLayout(
       samples: answers.map { [AttentionLayout.Block(rows: $0)] }, causal: true)
     return block.forward(tape, x, cosine: cosine, sine: sine) { tape, q, k, v in
-      tape.attention(q, k, v, heads: heads, layout: layout)
+      tape.attention(q, k, v, heads: shape.attention, layout: layout)
     }
   }
 

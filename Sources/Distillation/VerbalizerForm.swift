@@ -1,4 +1,5 @@
-import Checkpoints
+import Models
+import Tensors
 
 /// What the verbalizers of one backbone have in common: their architecture (the paper's ablation,
 /// METHOD.md, "Verb-FFN") and two options of ours.
@@ -25,40 +26,6 @@ public struct VerbalizerForm: Sendable, Equatable {
     case decoder
   }
 
-  /// The backbone's numbers that the weights' shapes follow from.
-  public struct Backbone: Sendable, Equatable {
-    /// d
-    public var width: Int
-    /// i, the width of the FFN's inside.
-    public var intermediate: Int
-    public var heads: Int
-    public var keyValueHeads: Int
-    public var ropeTheta: Double
-    /// Of its RMS norms.
-    public var epsilon: Float
-
-    public init(
-      width: Int, intermediate: Int, heads: Int, keyValueHeads: Int, ropeTheta: Double,
-      epsilon: Float
-    ) {
-      self.width = width
-      self.intermediate = intermediate
-      self.heads = heads
-      self.keyValueHeads = keyValueHeads
-      self.ropeTheta = ropeTheta
-      self.epsilon = epsilon
-    }
-
-    public init(_ text: Qwen2VLConfig.Text) {
-      self.init(
-        width: text.hiddenSize, intermediate: text.intermediateSize, heads: text.heads,
-        keyValueHeads: text.keyValueHeads, ropeTheta: text.ropeTheta, epsilon: text.rmsNormEpsilon)
-    }
-
-    var headSize: Int { width / heads }
-    var keyValueSize: Int { keyValueHeads * headSize }
-  }
-
   public var architecture: Architecture
   /// How many blocks stand behind one another.
   public var depth: Int
@@ -68,11 +35,12 @@ public struct VerbalizerForm: Sendable, Equatable {
   /// added to its input and starts at zero. A decoder block adds its input in any case; for it the
   /// option is the start alone.
   public var residual: Bool
-  public var backbone: Backbone
+  /// The backbone's decoder block, from which the weights' shapes follow.
+  public var backbone: DecoderShape
 
   public init(
     architecture: Architecture = .verbFFN, depth: Int = 1, inputNorm: Bool = true,
-    residual: Bool = true, backbone: Backbone
+    residual: Bool = true, backbone: DecoderShape
   ) {
     self.architecture = architecture
     self.depth = depth
@@ -115,22 +83,20 @@ public struct VerbalizerForm: Sendable, Equatable {
       ]
     case .decoder:
       // A block's weights under the names that they have in the backbone's checkpoint.
-      let kv = backbone.keyValueSize
-      let i = backbone.intermediate
-      return [
-        Weight(name: "input_layernorm.weight", shape: [d], start: .one),
-        Weight(name: "self_attn.q_proj.weight", shape: [d, d]),
-        Weight(name: "self_attn.q_proj.bias", shape: [d], start: .zero),
-        Weight(name: "self_attn.k_proj.weight", shape: [kv, d]),
-        Weight(name: "self_attn.k_proj.bias", shape: [kv], start: .zero),
-        Weight(name: "self_attn.v_proj.weight", shape: [kv, d]),
-        Weight(name: "self_attn.v_proj.bias", shape: [kv], start: .zero),
-        Weight(name: "self_attn.o_proj.weight", shape: [d, d], start: last),
-        Weight(name: "post_attention_layernorm.weight", shape: [d], start: .one),
-        Weight(name: "mlp.gate_proj.weight", shape: [i, d]),
-        Weight(name: "mlp.up_proj.weight", shape: [i, d]),
-        Weight(name: "mlp.down_proj.weight", shape: [d, i], start: last),
-      ]
+      var declared: [Weight] = []
+      _ = DecoderBlock(
+        backbone,
+        WeightScope { name, shape in
+          let start: Start =
+            if name.hasSuffix(".bias") { .zero } else if shape.count == 1 {
+              .one
+            } else if name.hasSuffix("o_proj.weight") || name.hasSuffix("down_proj.weight") {
+              last
+            } else { .random }
+          declared.append(Weight(name: name, shape: shape, start: start))
+          return Parameter(declared: name, shape: shape)
+        })
+      return declared
     }
   }
 

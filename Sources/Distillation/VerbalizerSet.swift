@@ -1,6 +1,7 @@
 import Artifacts
 import Checkpoints
 import Failures
+import Models
 import Kernels
 import Tensors
 
@@ -124,6 +125,12 @@ extension VerbalizerForm {
       metadata["heads"] = String(backbone.heads)
       metadata["key_value_heads"] = String(backbone.keyValueHeads)
       metadata["rope_theta"] = String(backbone.ropeTheta)
+      // What the first family has is not said.
+      if backbone.headSize * backbone.heads != backbone.width {
+        metadata["head_size"] = String(backbone.headSize)
+      }
+      if backbone.queryKeyNorms { metadata["query_key_norms"] = "true" }
+      if !backbone.attentionBias { metadata["attention_bias"] = "false" }
     }
     return metadata
   }
@@ -143,14 +150,20 @@ extension VerbalizerForm {
     }
     let architecture = try fact("format") { Architecture(rawValue: $0) }
     let isDecoder = architecture == .decoder
-    let backbone = Backbone(
+    let backbone = DecoderShape(
       width: try size("width"),
       intermediate: isDecoder || architecture == .ffn ? try size("intermediate_size") : 1,
       heads: isDecoder ? try size("heads") : 1,
       keyValueHeads: isDecoder ? try size("key_value_heads") : 1,
+      headSize: isDecoder && metadata["head_size"] != nil ? try size("head_size") : nil,
       ropeTheta: isDecoder ? try fact("rope_theta") { Double($0) } : 1,
-      epsilon: try fact("rms_norm_epsilon") { Float($0) })
-    guard backbone.width % (2 * backbone.heads) == 0 || !isDecoder,
+      epsilon: try fact("rms_norm_epsilon") { Float($0) },
+      attentionBias: metadata["attention_bias"] == nil
+        ? true : try fact("attention_bias") { Bool($0) },
+      queryKeyNorms: metadata["query_key_norms"] == nil
+        ? false : try fact("query_key_norms") { Bool($0) })
+    let shared = metadata["head_size"] == nil && backbone.width % backbone.heads != 0
+    guard !isDecoder || (!shared && backbone.headSize % 2 == 0),
       backbone.heads % backbone.keyValueHeads == 0
     else {
       throw Failure(

@@ -2,8 +2,8 @@ import Artifacts
 import Failures
 import Foundation
 
-/// Turns images into the patches that the vision encoder reads, as transformers'
-/// `Qwen2VLImageProcessor` does.
+/// Turns images into the patches that the vision encoder reads: in their own shape, as transformers'
+/// `Qwen2VLImageProcessor` does, or in tiles (`ImageTiling`).
 public struct ImageProcessor: Sendable, Equatable {
   /// Side of a patch in pixels.
   public var patchSize = 14
@@ -19,15 +19,19 @@ public struct ImageProcessor: Sendable, Equatable {
   public var mean: [Float] = [0.48145466, 0.4578275, 0.40821073]
   public var deviation: [Float] = [0.26862954, 0.26130258, 0.27577711]
 
+  /// How images are cut into tiles; nil where they keep their own shape.
+  public var tiling: ImageTiling?
+
   /// Qwen2-VL's own settings.
   public init() {}
 
   /// Reads `processor_config.json` or `preprocessor_config.json` in a model's folder.
   ///
+  /// - Parameter patchSize: that of the model's encoder, which the settings of tiles do not tell.
   /// - Throws: `Failure`, 66 where neither has the settings, 65 where a value is out of range or
   ///   asks for what is not supported.
-  public init(directory: String) throws {
-    try self.init(ImageProcessorSettings(directory: directory))
+  public init(directory: String, patchSize: Int? = nil) throws {
+    try self.init(ImageProcessorSettings(directory: directory), patchSize: patchSize)
   }
 
   /// - Throws: `Failure(.badData)` naming the setting that is out of range.
@@ -45,6 +49,7 @@ public struct ImageProcessor: Sendable, Equatable {
       throw Failure(
         .badData, "min_pixels is above max_pixels", at: place, found: "\(minPixels), \(maxPixels)")
     }
+    try tiling?.check(place)
     guard mean.count == 3, deviation.count == 3, deviation.allSatisfy({ $0 > 0 }),
       mean.allSatisfy(\.isFinite), rescaleFactor.isFinite, rescaleFactor > 0
     else {
@@ -112,14 +117,34 @@ public struct ImageProcessor: Sendable, Equatable {
     return try image.resized(width: size.width, height: size.height)
   }
 
-  /// The grid of patches of a resized image: frames, rows, columns.
-  public func grid(_ resized: RGBImage) -> (t: Int, h: Int, w: Int) {
-    (1, resized.height / patchSize, resized.width / patchSize)
-  }
-
-  /// Visual tokens that a grid of patches becomes.
-  public func tokens(_ grid: (t: Int, h: Int, w: Int)) -> Int {
-    grid.t * (grid.h / mergeSize) * (grid.w / mergeSize)
+  /// An image as the encoder sees it, with its grid: its tiles below one another where it has some.
+  ///
+  /// - Parameters:
+  ///   - isAlone: it is its conversation's only image; tiles are for such alone.
+  ///   - place: the image, for messages.
+  public func prepared(
+    _ image: RGBImage, isAlone: Bool, place: String? = nil
+  ) throws -> (pixels: RGBImage, grid: ImageGrid) {
+    guard let tiling else {
+      let resized = try resize(image, place: place)
+      return (
+        resized, ImageGrid(height: resized.height / patchSize, width: resized.width / patchSize)
+      )
+    }
+    let tiles = isAlone ? try tiling.tiles(image) : [try tiling.single(image, mean: mean)]
+    // What does not fill a patch at the right and lower edges is not seen.
+    let side = tiling.tile / patchSize
+    let seen = try tiles.map {
+      try $0.cropped(top: 0, left: 0, height: side * patchSize, width: side * patchSize)
+    }
+    return (
+      try RGBImage(
+        width: side * patchSize, height: tiles.count * side * patchSize,
+        pixels: seen.flatMap(\.pixels)),
+      ImageGrid(
+        time: tiles.count, height: side, width: side,
+        original: isAlone ? ImageTiling.Size(height: image.height, width: image.width) : nil)
+    )
   }
 
   /// The patches of a resized image: [h · w, C · T · P · P], the patches of one visual token
@@ -189,6 +214,7 @@ public struct ImageProcessor: Sendable, Equatable {
   public var fingerprint: String {
     Fingerprint.text(
       "\(patchSize) \(temporalPatchSize) \(mergeSize) \(minPixels) \(maxPixels) "
-        + "\(rescaleFactor) \(mean) \(deviation)")
+        + "\(rescaleFactor) \(mean) \(deviation)"
+        + (tiling.map { " \($0.tile) \($0.pinpoints.map { [$0.height, $0.width] })" } ?? ""))
   }
 }

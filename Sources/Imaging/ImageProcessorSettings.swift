@@ -73,27 +73,38 @@ struct ImageProcessorSettings {
 }
 
 extension ImageProcessor {
-  /// The settings over Qwen2-VL's own, checked.
-  init(_ settings: ImageProcessorSettings) throws {
+  /// The settings over Qwen2-VL's own, or those for tiles, checked.
+  init(_ settings: ImageProcessorSettings, patchSize: Int? = nil) throws {
     let place = settings.place
-    if let type = try settings.value("image_processor_type", "a name", \.asString),
-      !type.hasPrefix("Qwen2VLImageProcessor")
-    {
+    let type = try settings.value("image_processor_type", "a name", \.asString)
+    let tiled = "LlavaOnevisionImageProcessor", whole = "Qwen2VLImageProcessor"
+    if let type, !type.hasPrefix(whole), !type.hasPrefix(tiled) {
       throw Failure(
-        .badData, "another model's image processor", at: place, expected: "Qwen2VLImageProcessor",
-        found: String(type.prefix(60)))
+        .badData, "another model's image processor", at: place,
+        expected: "\(whole) or \(tiled)", found: String(type.prefix(60)))
     }
-    patchSize = try settings.int("patch_size") ?? patchSize
-    temporalPatchSize = try settings.int("temporal_patch_size") ?? temporalPatchSize
-    mergeSize = try settings.int("merge_size") ?? mergeSize
-    minPixels = try settings.pixels("min_pixels", edge: "shortest_edge") ?? minPixels
-    maxPixels = try settings.pixels("max_pixels", edge: "longest_edge") ?? maxPixels
+    let pinpoints = try settings.value("image_grid_pinpoints", "a list") { $0 }
+    if type?.hasPrefix(tiled) ?? (pinpoints != nil) {
+      let size = try settings.value("size", "height and width in pixels") { size -> Int? in
+        guard let height = size["height"]?.asInt, size["width"]?.asInt == height else { return nil }
+        return height
+      }
+      tiling = ImageTiling(
+        tile: size ?? 384, pinpoints: try ImageTiling.sizes(pinpoints, place: place))
+      (self.patchSize, temporalPatchSize, mergeSize) = (patchSize ?? 14, 1, 1)
+    } else {
+      self.patchSize = try settings.int("patch_size") ?? self.patchSize
+      temporalPatchSize = try settings.int("temporal_patch_size") ?? temporalPatchSize
+      mergeSize = try settings.int("merge_size") ?? mergeSize
+      minPixels = try settings.pixels("min_pixels", edge: "shortest_edge") ?? minPixels
+      maxPixels = try settings.pixels("max_pixels", edge: "longest_edge") ?? maxPixels
+    }
     rescaleFactor = try settings.double("rescale_factor") ?? rescaleFactor
     mean = try settings.floats("image_mean") ?? mean
     deviation = try settings.floats("image_std") ?? deviation
     for name in ["do_resize", "do_rescale", "do_normalize"]
     where try settings.flag(name) == false {
-      throw Failure(.badData, "\(name) is off", at: place, expected: "Qwen2-VL's processing")
+      throw Failure(.badData, "\(name) is off", at: place, expected: "the published processing")
     }
     if let resample = try settings.int("resample"), resample != 3 {
       throw Failure(

@@ -27,6 +27,11 @@ extension ImageProcessor {
     _ image: RGBImage, at size: RequestedSize, place: String? = nil
   ) throws -> RGBImage {
     if size.isEmpty { return image }
+    guard tiling == nil else {
+      throw Failure(
+        .badData, "a size for one image, and the model sees images in tiles", at: place,
+        advice: "Leave it out")
+    }
     let token = patchSize * mergeSize * patchSize * mergeSize
     func bounded(_ value: Int?, _ name: String, _ most: Int) throws {
       guard let value, !(1...most).contains(value) else { return }

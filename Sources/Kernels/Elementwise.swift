@@ -245,6 +245,27 @@ public func geluBackward(
   }
 }
 
+/// GELU by the hyperbolic tangent, x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2: x · sigmoid(2 …).
+public func geluTanh(
+  _ x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, _ count: Int
+) {
+  mapLanes(count, (x, x, x), y) { x, _, _ in
+    x * sigmoid(x * (1.595_769_1 + 0.071_354_82 * x * x))
+  }
+}
+
+/// Adds the gradient of `geluTanh` to `xGradient`.
+public func geluTanhBackward(
+  _ x: UnsafePointer<Float>, outGradient: UnsafePointer<Float>,
+  xGradient: UnsafeMutablePointer<Float>, _ count: Int
+) {
+  mapLanes(count, (x, outGradient, UnsafePointer(xGradient)), xGradient) { x, d, total in
+    let square = x * x
+    let s = sigmoid(x * (1.595_769_1 + 0.071_354_82 * square))
+    return total + d * s * (1 + x * (1 - s) * (1.595_769_1 + 0.214_064_45 * square))
+  }
+}
+
 /// Replaces `x` by exp(x - shift) and returns the sum: one row of a softmax.
 public func exponentiate(_ x: UnsafeMutablePointer<Float>, minus shift: Float, _ count: Int)
   -> Float

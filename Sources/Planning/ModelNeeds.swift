@@ -1,31 +1,48 @@
+import Models
 import Checkpoints
 import Kernels
 
 /// What a pass of a backbone holds in memory beyond its weights, in bytes, and what it computes, in
 /// floating-point operations: from the shapes alone. The counts follow the tensors that live at the
-/// same time in `LanguageModel.block` and `VisionEncoder.block`; the tests hold them against
+/// same time in `DecoderBlock` and `EncoderBlock`; the tests hold them against
 /// measured peaks.
 public struct ModelNeeds: Sendable {
-  public let config: Qwen2VLConfig
+  public let config: any ModelConfig
   public let threads: Int
 
-  public init(_ config: Qwen2VLConfig, threads: Int) {
+  /// The model's shapes, no values.
+  private let model: Parameters
+
+  /// The numbers of the parameters by their roles.
+  private struct Parameters: Sendable {
+    let embedding, vision, all: Int
+  }
+
+  public init(_ config: any ModelConfig, threads: Int) {
     self.config = config
+    let model = VisionLanguageModel(config: config)
+    func count(_ parts: Set<VisionLanguageModel.Part>) -> Int {
+      model.parameters(of: parts).reduce(0) { $0 + $1.count }
+    }
+    self.model = Parameters(
+      embedding: count([.embedding]), vision: count([.vision]),
+      all: count(Set(VisionLanguageModel.Part.allCases)))
     self.threads = threads
   }
 
-  private var text: Qwen2VLConfig.Text { config.text }
-  private var vision: Qwen2VLConfig.Vision { config.vision }
+  private var text: TextConfig { config.text }
+  private var vision: EncoderShape { config.encoder }
 
   // MARK: Memory
 
   /// The images of a pass with so many patches, encoded without a gradient.
   func encodingBytes(patches: Int, largestImage: Int) -> Int {
     guard patches > 0 else { return 0 }
-    let e = vision.embedDimension
+    let e = vision.width
     // Around the MLP: the block's input, the state behind the attention, both sides of the GELU.
     // Around the attention: input, normed, the fused projection, q and k before and after turning, v.
-    let block = max(2 * e + 2 * vision.mlpSize, 9 * e)
+    let inner = vision.feedForward * (vision.isGated ? 3 : 2)
+    let block = max(2 * e + inner, 9 * e)
     return 4 * patches * (block + vision.patchDimension) + pixelBytes(patches: patches)
       + scoreBytes(bounded(largestImage, largestImage))
   }
@@ -55,10 +72,11 @@ public struct ModelNeeds: Sendable {
     tokens: Int, scores: Int = 0, checkpointing: Bool, loraRank: Int?
   ) -> Int {
     let d = text.hiddenSize, f = text.intermediateSize, kv = text.keyValueSize
-    var block = 10 * d + 3 * f + 3 * kv
+    var block = 6 * d + 4 * text.querySize + 3 * f + 3 * kv
+    if text.queryKeyNorms { block += text.querySize + kv }
     if let loraRank {
       // Each adapted product keeps the base's part, the low-rank one and their sum.
-      block += 2 * (3 * d + 2 * kv + 2 * f) + 7 * loraRank
+      block += 2 * (2 * d + text.querySize + 2 * kv + 2 * f) + 7 * loraRank
     }
     let backward = 3 * f + 3 * d
     let kept =
@@ -68,25 +86,18 @@ public struct ModelNeeds: Sendable {
 
   // MARK: Parameters
 
-  /// The numbers of the tensors whose names `belongs` accepts.
-  private func count(_ belongs: (String) -> Bool) -> Int {
-    config.tensorShapes.reduce(0) { $0 + (belongs($1.name) ? $1.shape.reduce(1, *) : 0) }
-  }
-
   /// The numbers that fine-tuning trains.
   public func trained(embedding: Bool, vision: Bool) -> Int {
-    count { name in
-      if name.hasPrefix("visual.") { return vision }
-      if name == "model.embed_tokens.weight" { return embedding || text.tieWordEmbeddings }
-      return true
-    }
+    model.all - (vision ? 0 : model.vision)
+      - (embedding || text.tieWordEmbeddings ? 0 : model.embedding)
   }
 
   /// The numbers of low-rank adapters on every projection of every block.
   public func adapters(rank: Int) -> Int {
-    let d = text.hiddenSize, f = text.intermediateSize, kv = text.keyValueSize
+    let d = text.hiddenSize, f = text.intermediateSize
+    let q = text.querySize, kv = text.keyValueSize
     // In and out of q, k, v, o, gate, up, down.
-    let sides = [(d, d), (d, kv), (d, kv), (d, d), (d, f), (d, f), (f, d)]
+    let sides = [(d, q), (d, kv), (d, kv), (q, d), (d, f), (d, f), (f, d)]
     return text.layers * rank * sides.reduce(0) { $0 + $1.0 + $1.1 }
   }
 
@@ -94,13 +105,15 @@ public struct ModelNeeds: Sendable {
 
   /// A forward pass of the vision encoder over images of these patches.
   public func encodingOperations(patches: [Int]) -> Double {
-    let e = Double(vision.embedDimension), m = Double(vision.mlpSize)
-    let merged = Double(vision.mergedSize)
-    let merge = Double(vision.spatialMergeSize * vision.spatialMergeSize)
+    let e = Double(vision.width)
+    let m = Double(vision.feedForward) * (vision.isGated ? 1.5 : 1)
+    let merged = Double(vision.projectorWidth), merge = Double(vision.patchesPerToken)
     return patches.reduce(0.0) { total, count in
       let n = Double(count)
       let block = n * 2 * (4 * e * e + 2 * e * m) + 4 * n * n * e
-      let merger = n / merge * 2 * merged * (merged + Double(vision.hiddenSize))
+      let merger =
+        n / merge * 2 * (Double(vision.projectorInput) + Double(vision.outputWidth)) * merged
+        * Double(1 + vision.deepLevels)
       return total + Double(vision.depth) * block + merger
         + n * 2 * e * Double(vision.patchDimension)
     }
@@ -109,12 +122,12 @@ public struct ModelNeeds: Sendable {
   /// A forward pass of the language model without its head over samples of these lengths.
   public func forwardOperations(lengths: [Int]) -> Double {
     let d = Double(text.hiddenSize), f = Double(text.intermediateSize)
-    let kv = Double(text.keyValueSize)
-    let weights = 2 * d * d + 2 * d * kv + 3 * d * f
+    let q = Double(text.querySize), kv = Double(text.keyValueSize)
+    let weights = 2 * d * q + 2 * d * kv + 3 * d * f
     return lengths.reduce(0.0) { total, length in
       let n = Double(length)
       // Half of the scores of a causal attention are computed for nothing, but computed.
-      return total + Double(text.layers) * (2 * n * weights + 4 * n * n * d)
+      return total + Double(text.layers) * (2 * n * weights + 4 * n * n * q)
     }
   }
 }

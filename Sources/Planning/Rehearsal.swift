@@ -4,7 +4,7 @@ import Distillation
 import Failures
 import Foundation
 import Kernels
-import Qwen2VL
+import Models
 import Tensors
 import Training
 
@@ -19,7 +19,7 @@ public final class Rehearsal {
   private static let positions = (few: 16, many: 144)
 
   private let checkpoint: Checkpoint
-  private let model: Qwen2VL
+  private let model: VisionLanguageModel
   private let needs: ModelNeeds
   private let batch: ExampleBatch
   private let lengths: [Int]
@@ -32,10 +32,9 @@ public final class Rehearsal {
   /// - Throws: 65 or 66 for a bad checkpoint or sample.
   public init(_ checkpoint: Checkpoint, reader: ExampleReader, threads: Int) throws {
     self.checkpoint = checkpoint
-    var config = checkpoint.config
-    config.text.layers = 1
-    config.vision.depth = 1
-    model = try Qwen2VL(config: config, weights: Weights(checkpoint, config: config))
+    let config = checkpoint.config.shortened(layers: 1, encoderBlocks: 1)
+    model = VisionLanguageModel(config: config)
+    try model.weights.map(checkpoint)
     needs = ModelNeeds(config, threads: threads)
     var examples: [Example] = []
     var tokens = 0, patches = 0
@@ -46,7 +45,7 @@ public final class Rehearsal {
       tokens += example.sample.inputIDs.count
       patches += example.sample.images.reduce(0) { $0 + $1.patchCount }
     }
-    batch = ExampleBatch(examples, model: model)
+    batch = try ExampleBatch(examples, model: model)
     lengths = examples.map(\.sample.inputIDs.count)
     self.patches = examples.flatMap { $0.sample.images.map(\.patchCount) }
   }
@@ -68,8 +67,8 @@ public final class Rehearsal {
     let count = batch.batch.visualRows.count
     guard count > 0 else { return nil }
     return Tensor(
-      [Float](repeating: 0.01, count: count * checkpoint.config.text.hiddenSize),
-      [count, checkpoint.config.text.hiddenSize])
+      [Float](repeating: 0.01, count: count * model.config.visualWidth),
+      [count, model.config.visualWidth])
   }
 
   /// Operations of a forward pass that a second brings about, without a gradient.
@@ -92,7 +91,7 @@ public final class Rehearsal {
         generator.uniform()
       }
     } else {
-      model.weights.adapters = [:]
+      LowRankAdapters.detach(from: model)
       model.train([.language])
       model.embedding.freeze()
     }

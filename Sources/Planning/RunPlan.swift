@@ -1,3 +1,4 @@
+import Models
 import Artifacts
 import Checkpoints
 import Distillation
@@ -69,12 +70,12 @@ public struct RunPlan {
   private static let packedStates = 0.79
   private static let packedTargets = 0.92
 
-  private func featureBytes(_ config: Qwen2VLConfig, layers: Int) -> Int {
+  private func featureBytes(_ config: any ModelConfig, layers: Int) -> Int {
     let width = Double(config.text.hiddenSize)
     var numbers = survey.supervisedPositions * Double(layers + 1) * width
     if preset.extract.storeVisual {
-      let merge = Double(config.vision.spatialMergeSize * config.vision.spatialMergeSize)
-      numbers += survey.patches / merge * width
+      numbers +=
+        survey.patches / Double(config.encoder.patchesPerToken) * Double(config.visualWidth)
     }
     return Int(2 * numbers * Self.packedStates)
   }
@@ -95,7 +96,7 @@ public struct RunPlan {
   }
 
   private func form(_ checkpoint: Checkpoint) -> VerbalizerForm {
-    preset.verbalize.form(of: VerbalizerForm.Backbone(checkpoint.config.text))
+    preset.verbalize.form(of: checkpoint.config.text.block)
   }
 
   private func passes(_ training: TrainingSettings) -> [SampleSurvey.Pass] {

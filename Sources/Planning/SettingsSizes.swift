@@ -1,9 +1,10 @@
+import Models
 import Distillation
 import StageKit
 
 extension VerbalizeSettings {
   /// The verbalizers that the preset asks for.
-  public func form(of backbone: VerbalizerForm.Backbone) -> VerbalizerForm {
+  public func form(of backbone: DecoderShape) -> VerbalizerForm {
     VerbalizerForm(
       architecture: architecture, depth: depth, inputNorm: inputNorm, residual: residual,
       backbone: backbone)

@@ -1,9 +1,10 @@
+import Decoding
 import Artifacts
 import Distillation
 import Evaluation
 import Failures
 import Imaging
-import Qwen2VL
+import Models
 import Tokenization
 import Training
 

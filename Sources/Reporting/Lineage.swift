@@ -1,3 +1,4 @@
+import Models
 import Artifacts
 import Checkpoints
 import Evaluation

@@ -1,3 +1,4 @@
+import Models
 import Artifacts
 import Evaluation
 import Failures
@@ -71,8 +72,13 @@ public struct ModelCard {
         .joined(separator: "/")
     }
     guard let last = parts.last else { return "model" }
-    let published = ["2B", "7B", "72B"].flatMap { ["Qwen2-VL-\($0)", "Qwen2-VL-\($0)-Instruct"] }
-    if published.contains(last) || parts.dropLast().last == "Qwen" { return "Qwen/\(last)" }
+    let published = ModelFamilies.all.flatMap { $0.published }
+    if let name = published.first(where: { $0.split(separator: "/").last.map(String.init) == last })
+    {
+      return name
+    }
+    let owner = parts.dropLast().last ?? ""
+    if published.contains(where: { $0.hasPrefix(owner + "/") }) { return "\(owner)/\(last)" }
     return name(of: directory)
   }
 

@@ -78,8 +78,8 @@ extension ModelCard {
 
     ```python
     # pip install transformers torch torchvision pillow
-    from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
-    model = Qwen2VLForConditionalGeneration.from_pretrained("PATH", dtype="auto")
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    model = AutoModelForImageTextToText.from_pretrained("PATH", dtype="auto")
     processor = AutoProcessor.from_pretrained("PATH")
     messages = [{"role": "user", "content": [
         {"type": "image", "url": "picture.png"}, {"type": "text", "text": "What is this?"}]}]

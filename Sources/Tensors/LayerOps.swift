@@ -86,6 +86,17 @@ extension Tape {
     return y
   }
 
+  /// GELU by the hyperbolic tangent (torch's `approximate="tanh"`).
+  public func geluTanh(_ x: Tensor) -> Tensor {
+    let y = result(x.shape, needsGradient: x.needsGradient)
+    Kernels.geluTanh(x.values, into: y.values, y.count)
+    record(y) { dy in
+      guard let dx = x.gradientSum() else { return }
+      geluTanhBackward(x.values, outGradient: dy, xGradient: dx, x.count)
+    }
+    return y
+  }
+
   /// Rotary position embedding of x [n, heads · size] by cosine and sine [n, size / 2].
   public func rotary(_ x: Tensor, heads: Int, cosine: Tensor, sine: Tensor) -> Tensor {
     let y = result(x.shape, needsGradient: x.needsGradient)

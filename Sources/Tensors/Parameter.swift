@@ -13,6 +13,8 @@ public final class Parameter {
   private enum Storage {
     case owned(Buffer)
     case mapped(UnsafeRawPointer, ElementType, owner: AnyObject)
+    /// A shape without values yet.
+    case declared
   }
   private var storage: Storage
   private var widened: Buffer?
@@ -25,6 +27,19 @@ public final class Parameter {
     self.name = name
     self.shape = shape
     storage = .mapped(pointer, type, owner: owner)
+  }
+
+  /// A parameter that gets its values later, by `map`; until then only name and shape are there.
+  public init(declared name: String, shape: [Int]) {
+    self.name = name
+    self.shape = shape
+    storage = .declared
+  }
+
+  /// Takes the values from memory that `owner` keeps alive.
+  public func map(_ pointer: UnsafeRawPointer, type: ElementType, owner: AnyObject) {
+    storage = .mapped(pointer, type, owner: owner)
+    widened = nil
   }
 
   public init(_ name: String, shape: [Int], values: [Float], trainable: Bool = false) {
@@ -46,6 +61,7 @@ public final class Parameter {
         UnsafeRawPointer(buffer.pointer), type: .float32, rows: shape.first ?? 1, columns: columns)
     case .mapped(let pointer, let type, _):
       MatrixView(pointer, type: type, rows: shape.first ?? 1, columns: columns)
+    case .declared: preconditionFailure("\(name) has no values yet")
     }
   }
 
@@ -74,7 +90,7 @@ public final class Parameter {
 
   /// Copies the weight to float32 memory of its own and lets it learn.
   public func train() {
-    if case .mapped = storage { storage = .owned(widenedCopy()) }
+    if case .owned = storage {} else { storage = .owned(widenedCopy()) }
     widened = nil
     trainable = true
   }

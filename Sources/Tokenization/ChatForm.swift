@@ -1,20 +1,22 @@
 import Artifacts
 import Failures
 
-/// What a checkpoint's own chat template says: turns in Qwen2-VL's form, and the system turn of a
+/// What a checkpoint's own chat template says: turns in its family's form, and the system turn of a
 /// conversation that brings none.
 ///
 /// It is looked for where transformers' processor looks, in its order (`processor_config.json`,
 /// `chat_template.json`, `chat_template.jinja`), then where its tokenizer does
-/// (`tokenizer_config.json`). A folder without any has Qwen2-VL's.
+/// (`tokenizer_config.json`). A folder without any has the family's.
 public struct ChatForm: Sendable, Equatable {
+  public var dialect: ChatDialect
   /// The text of the system turn of a conversation that brings none; nil where there is then none.
   public var system: String?
   /// The template, for `chat_template.jinja`.
   public var template: String
 
   /// Qwen2-VL's own template with another default system turn, or none.
-  public init(system: String? = ChatTemplate.defaultSystem) {
+  public init(system: String? = ChatDialect.qwen2VL.defaultSystem) {
+    dialect = .qwen2VL
     self.system = system
     let turn = system.map {
       "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n\($0)<|im_end|>\n"
@@ -23,18 +25,36 @@ public struct ChatForm: Sendable, Equatable {
     template = ChatForm.head + ChatForm.loop + (turn ?? "") + ChatForm.body
   }
 
-  /// The template of a checkpoint's folder. Throws 65 where it is of another form, or where two
+  /// A family's own.
+  public init(_ dialect: ChatDialect) {
+    if dialect == .qwen2VL {
+      self.init()
+    } else {
+      self.init(dialect, template: dialect.template)
+    }
+  }
+
+  private init(_ dialect: ChatDialect, template: String) {
+    self.dialect = dialect
+    self.template = template
+    system = dialect.defaultSystem
+  }
+
+  /// The template of a checkpoint's folder, in its family's dialect. Throws 65 where it is of another form, or where two
   /// files of the folder have different system turns.
-  public init(directory: String) throws {
+  public init(directory: String, dialect: ChatDialect = .qwen2VL) throws {
     var found: (form: ChatForm, place: String)?
     for (text, place) in try ChatForm.sources(directory) {
-      let form = ChatForm(recognising: text)
+      let form = ChatForm(recognising: text, as: dialect)
       guard let first = found else {
         guard let form else {
           throw Failure(
-            .badData, "a chat template of another form than Qwen2-VL's", at: place,
-            expected: "turns between <|im_start|> and <|im_end|>, with any default system text",
-            advice: "If the model was trained with Qwen2-VL's template, put that in its place")
+            .badData, "a chat template of another form than \(dialect.family)'s", at: place,
+            expected: dialect == .qwen2VL
+              ? "turns between <|im_start|> and <|im_end|>, with any default system text"
+              : "the published template",
+            advice:
+              "If the model was trained with \(dialect.family)'s template, put that in its place")
         }
         found = (form, place)
         continue
@@ -46,7 +66,7 @@ public struct ChatForm: Sendable, Equatable {
         expected: ChatForm.shown(first.form.system) + ", as in \(first.place)",
         found: ChatForm.shown(form.system), advice: "Keep the one that the model was trained with")
     }
-    self = found?.form ?? ChatForm()
+    self = found?.form ?? ChatForm(dialect)
   }
 
   private static func shown(_ system: String?) -> String {
@@ -111,8 +131,33 @@ public struct ChatForm: Sendable, Equatable {
     "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 
+  /// A digest of a template's pieces, the same however it is spelled; nil where it does not read.
+  static func digest(_ template: String) -> String? {
+    JinjaPieces.parse(template).map { pieces in
+      Fingerprint.text(
+        pieces.map { piece in
+          switch piece {
+          case .text(let text): "text " + text
+          case .output(let expression): "output " + expression
+          case .statement(let words): "statement " + words
+          }
+        }.joined(separator: "\n"))
+    }
+  }
+
   /// nil where the template is of another form.
-  init?(recognising template: String) {
+  init?(recognising template: String, as dialect: ChatDialect = .qwen2VL) {
+    guard dialect != .qwen2VL else {
+      self.init(recognisingQwen2VL: template)
+      return
+    }
+    guard let digest = ChatForm.digest(template),
+      dialect.known.contains(digest) || digest == ChatForm.digest(dialect.template)
+    else { return nil }
+    self.init(dialect, template: template)
+  }
+
+  private init?(recognisingQwen2VL template: String) {
     guard var pieces = JinjaPieces.parse(template) else { return nil }
     let turnStart = "<|im_start|>system\n", turnEnd = "<|im_end|>\n"
     var system: String?
@@ -132,7 +177,7 @@ public struct ChatForm: Sendable, Equatable {
       system = String(turn.dropFirst(turnStart.count).dropLast(turnEnd.count))
       pieces.removeSubrange(start...start + 2)
     }
-    if let system, ChatTemplate.controlToken(in: system) != nil { return nil }
+    if let system, ChatDialect.qwen2VL.controlToken(in: system) != nil { return nil }
     let known = [ChatForm.body, ChatForm.textBody].map {
       JinjaPieces.parse(ChatForm.loop + $0)
     }

@@ -51,7 +51,8 @@ public struct Rendered: Sendable, Equatable {
   public init() {}
 }
 
-/// Qwen2-VL's chat template (ChatML), as the checkpoint's `chat_template` renders it:
+/// A family's chat template, as the checkpoint's `chat_template` renders it: ChatML with the
+/// variations of its `ChatDialect`. Qwen2-VL's:
 ///
 ///     <|im_start|>system
 ///     You are a helpful assistant.<|im_end|>
@@ -60,25 +61,17 @@ public struct Rendered: Sendable, Equatable {
 ///     <|im_start|>assistant
 ///     Answer<|im_end|>
 public struct ChatTemplate: Sendable {
-  /// The system turn of a conversation that brings none, where the checkpoint says nothing else.
-  public static let defaultSystem = "You are a helpful assistant."
-
-  /// The tokens that give a conversation its form. Text that spells one of them would forge it.
-  public static let controlTokens = [
-    "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
-    "<|image_pad|>", "<|video_pad|>", "<|endoftext|>",
-  ]
-
+  public let dialect: ChatDialect
   let tokenizer: Tokenizer
   /// The system turn of a conversation that brings none; nil: there is none then.
   public let system: String?
   let start: Int32
   public let end: Int32
-  public let visionStart: Int32
-  public let visionEnd: Int32
+  /// What stands for an image's features.
   public let imagePad: Int32
-  private let controls: Set<Int32>
-  private let newline: [Int32]
+  private let imageStart: [Int32]
+  private let imageEnd: [Int32]
+  private let turnEnd: [Int32]
 
   /// - Throws: `Failure(.badData)` where the tokenizer lacks a token that the template needs.
   public init(tokenizer: Tokenizer, form: ChatForm = ChatForm()) throws {
@@ -86,27 +79,23 @@ public struct ChatTemplate: Sendable {
       guard let id = tokenizer.id(ofToken: token) else {
         throw Failure(
           .badData, "the tokenizer has no \(token)", at: "tokenizer.json",
-          expected: "the tokenizer of a Qwen2-VL checkpoint")
+          expected: "the tokenizer of a \(form.dialect.family) checkpoint")
       }
       return id
     }
     self.tokenizer = tokenizer
+    dialect = form.dialect
     system = form.system
     start = try id("<|im_start|>")
     end = try id("<|im_end|>")
-    visionStart = try id("<|vision_start|>")
-    visionEnd = try id("<|vision_end|>")
-    imagePad = try id("<|image_pad|>")
-    controls = Set(ChatTemplate.controlTokens.compactMap { tokenizer.id(ofToken: $0) })
-    newline = tokenizer.encode("\n")
+    imagePad = try id(dialect.imagePad)
+    imageStart = try dialect.imageStart.map { [try id($0)] } ?? []
+    imageEnd = try dialect.imageEnd.map { [try id($0)] } ?? []
+    turnEnd = dialect.turnEnd.isEmpty ? [] : tokenizer.encode(dialect.turnEnd)
   }
 
-  /// The first control token that a text spells, if any: by its bytes, as the tokenizer finds it,
-  /// whatever combining marks follow.
-  public static func controlToken(in text: String) -> String? {
-    guard text.holds(bytes: "<|") else { return nil }
-    return controlTokens.first { text.holds(bytes: $0) }
-  }
+  /// The tokens that stand behind an image's features and belong to it.
+  public var imageEndCount: Int { imageEnd.count }
 
   /// Renders a conversation.
   ///
@@ -129,9 +118,12 @@ public struct ChatTemplate: Sendable {
         .badData, "images and their places do not match", expected: "\(imageTokenCounts.count)",
         found: "\(images)")
     }
-    for turn in turns {
-      if let token = ChatTemplate.controlToken(in: turn.text) {
+    for (number, turn) in turns.enumerated() {
+      if let token = dialect.controlToken(in: turn.text) {
         throw Failure(.badData, "the text of a turn contains the control token \(token)")
+      }
+      if let fault = dialect.fault(of: turn, isFirst: number == 0) {
+        throw Failure(.badData, fault)
       }
     }
     var writer = Writer(template: self, counts: imageTokenCounts)
@@ -142,19 +134,9 @@ public struct ChatTemplate: Sendable {
       try writer.questions(turns)
     } else {
       for turn in turns { writer.turn(turn) }
-      if generationPrompt { writer.header(.assistant) }
+      if generationPrompt { writer.generationHeader() }
     }
     return writer.result
-  }
-
-  /// Renders by static call, for callers that hold no template.
-  public static func render(
-    _ turns: [Turn], imageTokenCounts: [Int], tokenizer: Tokenizer,
-    independentQuestions: Bool = false, generationPrompt: Bool = false
-  ) throws -> Rendered {
-    try ChatTemplate(tokenizer: tokenizer).render(
-      turns, imageTokenCounts: imageTokenCounts, independentQuestions: independentQuestions,
-      generationPrompt: generationPrompt)
   }
 
   /// Puts ids, targets and segments down side by side.
@@ -164,6 +146,12 @@ public struct ChatTemplate: Sendable {
     var result = Rendered()
     var nextImage = 0
     var segment: Int32?
+    private var dialect: ChatDialect { template.dialect }
+
+    init(template: ChatTemplate, counts: [Int]) {
+      self.template = template
+      self.counts = counts
+    }
 
     mutating func put(_ ids: [Int32], target: Bool = false) {
       result.ids.append(contentsOf: ids)
@@ -180,30 +168,38 @@ public struct ChatTemplate: Sendable {
     mutating func image() {
       let count = counts[nextImage]
       nextImage += 1
-      put([template.visionStart])
+      put(template.imageStart)
       result.imageStarts.append(result.ids.count)
       put(Array(repeating: template.imagePad, count: count))
-      put([template.visionEnd])
+      put(template.imageEnd)
     }
 
-    mutating func header(_ role: Turn.Role) {
+    /// The header of an answer that is to be made.
+    mutating func generationHeader() {
       put([template.start])
-      text(role.rawValue + "\n")
+      text(Turn.Role.assistant.rawValue + "\n")
     }
 
     mutating func turn(_ turn: Turn) {
       put([template.start])
       // The header is encoded together with the text behind it, as the reference encodes the
       // whole; but before an answer it stands alone, because a model generates from there.
-      var pending = turn.role.rawValue + "\n"
+      var pending = turn.role.rawValue + dialect.header
       let target = turn.role == .assistant && turn.isLearned
+      var beginsText = dialect.textStart
       if turn.role == .assistant {
+        if dialect.ordered(turn.content).first.map({ $0 != .image }) ?? false {
+          pending += beginsText
+          beginsText = ""
+        }
         text(pending)
         pending = ""
       }
-      for part in turn.content {
+      for part in dialect.ordered(turn.content) {
         switch part {
-        case .text(let more): pending += more
+        case .text(let more):
+          pending += beginsText + more
+          beginsText = dialect.textStart
         case .image:
           text(pending, target: target)
           pending = ""
@@ -212,7 +208,7 @@ public struct ChatTemplate: Sendable {
       }
       text(pending, target: target)
       put([template.end], target: target)
-      put(template.newline)
+      put(template.turnEnd)
     }
 
     mutating func questions(_ turns: [Turn]) throws {
@@ -227,14 +223,16 @@ public struct ChatTemplate: Sendable {
       result.segments = Array(repeating: 0, count: result.ids.count)
       segment = 0
       if let system = turns.first, system.role == .system { turn(Turn(role: .system, system.text)) }
-      header(.user)
+      put([template.start])
+      text(Turn.Role.user.rawValue + dialect.header)
       for _ in counts { image() }
       for index in stride(from: 0, to: spoken.count, by: 2) {
         segment = Int32(index / 2 + 1)
-        text(spoken[index].text)
+        text(dialect.textStart + spoken[index].text)
         put([template.end])
-        put(template.newline)
-        header(.assistant)
+        put(template.turnEnd)
+        put([template.start])
+        text(Turn.Role.assistant.rawValue + dialect.header + dialect.textStart)
         let target = spoken[index + 1].isLearned
         text(spoken[index + 1].text, target: target)
         put([template.end], target: target)

@@ -2,27 +2,27 @@ import Artifacts
 import Checkpoints
 import Failures
 import Imaging
-import Qwen2VL
+import Models
 import Tokenization
 
 /// A checkpoint opened for a stage: the model, its tokenizer and its image processor.
 public struct Backbone {
   public let directory: String
   public let checkpoint: Checkpoint
-  public let model: Qwen2VL
+  public let model: VisionLanguageModel
   /// What stands before the weights, held against the config.
   public let parts: CheckpointProcessor
   public var tokenizer: Tokenizer { parts.tokenizer }
   public var processor: ImageProcessor { parts.images }
 
-  public var config: Qwen2VLConfig { checkpoint.config }
+  public var config: any ModelConfig { checkpoint.config }
 
   /// Opens the checkpoint in `directory`, every weight mapped and frozen, and holds its files
   /// against each other. Throws 65 or 66.
   public init(_ directory: String) throws {
     self.directory = directory
     checkpoint = try Checkpoint(directory: directory)
-    model = try Qwen2VL(checkpoint)
+    model = try VisionLanguageModel(checkpoint)
     parts = try CheckpointProcessor(directory: directory, config: checkpoint.config)
   }
 

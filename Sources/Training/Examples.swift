@@ -2,7 +2,7 @@ import Artifacts
 import Checkpoints
 import Failures
 import Imaging
-import Qwen2VL
+import Models
 
 /// A sample ready for the model, with what it is asked to predict.
 public struct Example: Sendable {
@@ -21,7 +21,7 @@ public final class ExampleReader {
   /// The samples' indices, ascending.
   public let indices: [Int]
   private let processor: ImageProcessor
-  private let config: Qwen2VLConfig
+  private let config: any ModelConfig
   /// The most tokens of a sample.
   private let context: Int
   private var sizes: [Int: Size] = [:]
@@ -47,7 +47,7 @@ public final class ExampleReader {
   /// Opens the samples in `directory` for the checkpoint in `model`. Throws 65 or 66 for a bad
   /// artifact, and 65 when the samples were prepared for another tokenizer or image processor.
   public init(
-    samples directory: String, config: Qwen2VLConfig, processor: ImageProcessor, limit: Int? = nil
+    samples directory: String, config: any ModelConfig, processor: ImageProcessor, limit: Int? = nil
   ) throws {
     let artifact = try ArtifactReader(directory: directory, kind: .samples)
     self.artifact = artifact
@@ -99,8 +99,9 @@ public struct ExampleBatch {
   /// For every example, its stretch of `rows`.
   public let stretches: [Range<Int>]
 
-  public init(_ examples: [Example], model: Qwen2VL) {
-    batch = model.pack(examples.map(\.sample))
+  /// Throws 65 for an example that does not fit the model.
+  public init(_ examples: [Example], model: VisionLanguageModel) throws {
+    batch = try model.pack(examples.map(\.sample))
     var rows: [Int] = [], labels: [Int32] = [], stretches: [Range<Int>] = []
     for (example, span) in zip(examples, batch.sampleRows) {
       let start = rows.count

@@ -1,14 +1,14 @@
 import Artifacts
-import Checkpoints
 import Failures
-import Qwen2VL
+import Imaging
+import Models
 
 /// A record of the `samples` artifact, held against itself and the model: the one place where its
 /// numbers are checked, before memory is planned or asked for by them.
 struct SampleRecord {
   let ids: [Int32]
   let segments: [Int32]?
-  let grids: [(time: Int, height: Int, width: Int)]
+  let grids: [ImageGrid]
   /// Of each image [height · patch, width · patch, 3].
   let pixels: [RawTensor]
   /// The supervised positions and the token to be predicted at each of them [s].
@@ -17,7 +17,7 @@ struct SampleRecord {
 
   /// - Parameter context: the most tokens.
   /// - Throws: `Failure(.badData)` naming record and tensor.
-  init(_ record: Record, config: Qwen2VLConfig, context: Int, place: String) throws {
+  init(_ record: Record, config: any ModelConfig, context: Int, place: String) throws {
     let fields = RecordFields(
       record: record, place: place, advice: "Run vlsi-prepare again")
     let ids = try fields.integers("input_ids", [nil]).values
@@ -26,21 +26,28 @@ struct SampleRecord {
         "input_ids", "more tokens than the context that the samples were prepared for",
         expected: "at most \(context)", found: "\(ids.count)")
     }
-    let vision = config.vision
     let numbers =
       record.tensors["image_grid"] == nil ? [] : try fields.integers("image_grid", [nil, 3]).values
-    let grids = stride(from: 0, to: numbers.count, by: 3).map {
-      (time: Int(numbers[$0]), height: Int(numbers[$0 + 1]), width: Int(numbers[$0 + 2]))
+    let sizes =
+      record.tensors["image_size"] == nil
+      ? nil : try fields.integers("image_size", [numbers.count / 3, 2]).values
+    let grids = stride(from: 0, to: numbers.count, by: 3).map { at in
+      // Zero where an image was not tiled.
+      let size = sizes.map {
+        ImageTiling.Size(height: Int($0[at / 3 * 2]), width: Int($0[at / 3 * 2 + 1]))
+      }
+      return ImageGrid(
+        time: Int(numbers[at]), height: Int(numbers[at + 1]), width: Int(numbers[at + 2]),
+        original: size.flatMap { $0.height == 0 && $0.width == 0 ? nil : $0 })
     }
     let segments =
       record.tensors["segments"] == nil ? nil : try fields.integers("segments", [ids.count]).values
     if let found = PackedBatch.mismatch(
-      ids: ids, segments: segments, grids: grids, imageToken: Int32(config.imageTokenID),
-      mergeSize: vision.spatialMergeSize, vocabulary: config.text.vocabularySize)
+      ids: ids, segments: segments, grids: grids, for: config)
     {
       throw fields.failure(found.tensor, found.text)
     }
-    pixels = try SampleRecord.pixels(fields, of: grids, patch: vision.patchSize)
+    pixels = try SampleRecord.pixels(fields, of: grids, patch: config.encoder.patchSize)
     let supervised = try fields.integers("supervised", [ids.count]).values
     if let row = supervised.firstIndex(where: { $0 != 0 && $0 != 1 }) {
       throw fields.failure(
@@ -74,7 +81,7 @@ struct SampleRecord {
   var size: ExampleReader.Size {
     ExampleReader.Size(
       tokens: ids.count, supervisedPositions: positions.count,
-      patches: grids.map { $0.time * $0.height * $0.width }, scores: scores)
+      patches: grids.map(\.patches), scores: scores)
   }
 
   /// Of the block of rows that looks at the most: its own rows and those of the prefix.
@@ -87,7 +94,7 @@ struct SampleRecord {
   }
 
   private static func pixels(
-    _ fields: RecordFields, of grids: [(time: Int, height: Int, width: Int)], patch: Int
+    _ fields: RecordFields, of grids: [ImageGrid], patch: Int
   ) throws -> [RawTensor] {
     let named = fields.record.tensors.keys.filter { $0.hasPrefix("pixels.") }
     guard named.count == grids.count else {
@@ -96,13 +103,14 @@ struct SampleRecord {
         found: "\(grids.count)")
     }
     return try grids.enumerated().map { number, grid in
-      // A still has one frame; its grid was found to be no larger than its image tokens say.
-      let shape = [grid.height * patch, grid.width * patch, 3]
+      // Tiles lie below one another; the grid was found to be no larger than its image tokens say.
+      let shape = [grid.time * grid.height * patch, grid.width * patch, 3]
       let image = try fields.tensor("pixels.\(number)")
-      guard grid.time == 1, image.type == .uint8, image.shape == shape else {
+      guard grid.time == 1 || grid.original != nil, image.type == .uint8, image.shape == shape
+      else {
         throw fields.failure(
           "pixels.\(number)", "does not fit its grid and the model's patches",
-          expected: "one frame of U8 \(shape)",
+          expected: "one frame or tiles, U8 \(shape)",
           found: "\(grid.time) of \(image.type.rawValue) \(image.shape)",
           advice: "Were the samples prepared for a model with other patches?")
       }

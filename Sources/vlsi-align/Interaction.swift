@@ -2,7 +2,7 @@ import Artifacts
 import Distillation
 import Failures
 import Kernels
-import Qwen2VL
+import Models
 import StageKit
 import Tensors
 import Training
@@ -14,7 +14,7 @@ final class Interaction {
   let studentLayers: [Int]
   let teacherLayers: [Int]
   private let settings: AlignSettings
-  private let model: Qwen2VL
+  private let model: VisionLanguageModel
   private let head: LanguageHead
   private let verbalizers: VerbalizerSet
   private let teacher: Teacher
@@ -120,7 +120,7 @@ final class Interaction {
     let log = StepLog(layers: studentLayers.count)
     for pass in batches.passes {
       let examples = try batches.examples(pass)
-      let packed = ExampleBatch(examples, model: model)
+      let packed = try ExampleBatch(examples, model: model)
       let tape = Tape(recording: true)
       let output = model.forward(
         packed.batch, tape: tape, layers: intermediate.counts ? Set(studentLayers) : [],
@@ -168,7 +168,8 @@ final class Interaction {
   }
 
   private func voice(
-    _ i: Int, _ tape: Tape, _ output: Qwen2VL.Output, answers: [Range<Int>], _ log: StepLog
+    _ i: Int, _ tape: Tape, _ output: VisionLanguageModel.Output, answers: [Range<Int>],
+    _ log: StepLog
   ) -> Voice? {
     guard let hidden = output.hidden[studentLayers[i]] else { return nil }
     let vectors = verbalizers.all[i].forward(
@@ -239,10 +240,11 @@ final class Interaction {
   private func visualEmbeddings(_ examples: [Example]) throws -> Tensor? {
     guard let visual else { return nil }
     var values: [Float] = []
-    let width = model.config.text.hiddenSize
-    let merge = model.config.vision.spatialMergeSize
+    let width = model.config.visualWidth
     for example in examples {
-      let tokens = example.sample.images.reduce(0) { $0 + $1.patchCount / (merge * merge) }
+      let tokens = example.sample.images.reduce(0) {
+        $0 + (model.config.imageTokens($1.grid) ?? 0)
+      }
       let tensor = try visual.record(example.index).tensors["visual"]
       guard tensor?.shape ?? [0, width] == [tokens, width] else {
         throw Failure(

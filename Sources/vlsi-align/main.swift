@@ -5,7 +5,7 @@ import Distillation
 import Failures
 import Kernels
 import Planning
-import Qwen2VL
+import Models
 import StageKit
 import Tensors
 import Training
@@ -109,7 +109,7 @@ struct Align: StageCommand {
       try writer.writeFile(
         AdapterFiles.configuration,
         AdapterFiles.configuration(
-          rank: settings.loraRank, alpha: settings.loraAlpha, base: student))
+          of: backbone.model, rank: settings.loraRank, alpha: settings.loraAlpha, base: student))
       try writer.writeFile(AdapterFiles.weights, AdapterFiles.weights(of: backbone.model))
     case .full:
       try AdapterFiles.writeTrained(backbone.model, to: writer.path(AdapterFiles.trained))

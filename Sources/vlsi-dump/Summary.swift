@@ -1,3 +1,4 @@
+import Models
 import Artifacts
 import Checkpoints
 import Failures
@@ -139,7 +140,7 @@ struct Summary {
     let config = checkpoint.config
     let tensors = TensorFiles(checkpoint)
     let bytes = tensors.names.reduce(0) { $0 + tensors.byteCount($1) }
-    Output.line("Qwen2-VL checkpoint  \(checkpoint.directory)")
+    Output.line("\(type(of: config).familyName) checkpoint  \(checkpoint.directory)")
     Output.line()
     var facts = Table(["", ""])
     facts.add([
@@ -158,11 +159,11 @@ struct Summary {
       "\(Human.count(text.vocabularySize)), head "
         + (text.tieWordEmbeddings ? "tied to the embedding" : "of its own"),
     ])
-    let vision = config.vision
+    let vision = config.encoder
     facts.add([
       "vision encoder",
-      "\(vision.depth) blocks, width \(vision.embedDimension), \(vision.heads) heads, "
-        + "patch \(vision.patchSize), merge \(vision.spatialMergeSize)",
+      "\(vision.depth) blocks, width \(vision.width), FFN \(vision.feedForward), "
+        + "patch \(vision.patchSize), \(vision.patchesPerToken) patches a token",
     ])
     facts.add(["fingerprint", checkpoint.fingerprint])
     for line in facts.lines.dropFirst() { Output.line(line) }

@@ -1,7 +1,7 @@
 import Artifacts
 import Checkpoints
 import Failures
-import Qwen2VL
+import Models
 import StageKit
 
 /// Whether every byte is what was written.

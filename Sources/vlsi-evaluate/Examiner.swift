@@ -1,8 +1,9 @@
+import Decoding
 import Artifacts
 import Evaluation
 import Failures
 import Imaging
-import Qwen2VL
+import Models
 import StageKit
 import Tokenization
 import Training
@@ -32,7 +33,7 @@ struct Examiner {
       "stop": .array(generation.stop.sorted().map { .int(Int($0)) }),
       "repetition_penalty": .number(Double(generation.repetitionPenalty)),
     ]
-    if builder.system != ChatTemplate.defaultSystem {
+    if builder.system != builder.familySystem {
       settings["system"] = builder.system.map { .string($0) } ?? .null
     }
     return .object(settings)

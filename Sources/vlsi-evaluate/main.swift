@@ -5,7 +5,7 @@ import Failures
 import Foundation
 import Imaging
 import Kernels
-import Qwen2VL
+import Models
 import StageKit
 import Tokenization
 import Training

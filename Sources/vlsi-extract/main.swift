@@ -4,7 +4,7 @@ import Checkpoints
 import Failures
 import Kernels
 import Planning
-import Qwen2VL
+import Models
 import StageKit
 import Tensors
 import Training
@@ -70,7 +70,7 @@ struct Extract: StageCommand {
         cost: { $0.sample.inputIDs.count }
       ) { examples in
         try stage.checkInterrupt()
-        for record in records(
+        for record in try records(
           examples, model: backbone.model, layers: targets, visual: settings.storeVisual)
         {
           try append(record)
@@ -90,15 +90,15 @@ struct Extract: StageCommand {
   }
 
   private func records(
-    _ examples: [Example], model: Qwen2VL, layers: [Int], visual: Bool
-  ) -> [Record] {
+    _ examples: [Example], model: VisionLanguageModel, layers: [Int], visual: Bool
+  ) throws -> [Record] {
     let tape = Tape(recording: false)
-    let packed = ExampleBatch(examples, model: model)
+    let packed = try ExampleBatch(examples, model: model)
     let embeddings = model.visualEmbeddings(packed.batch, tape: tape)
     let output = model.forward(
       packed.batch, tape: tape, layers: Set(layers), rows: packed.rows, visual: embeddings)
-    let width = model.config.text.hiddenSize
     func stretch(_ tensor: Tensor, _ rows: Range<Int>) -> RawTensor {
+      let width = tensor.columns
       let start = tensor.values + rows.lowerBound * width
       return RawTensor(
         Array(UnsafeBufferPointer(start: start, count: rows.count * width)), as: .bfloat16,

@@ -5,7 +5,7 @@ import Distillation
 import Failures
 import Kernels
 import Planning
-import Qwen2VL
+import Models
 import Reporting
 import StageKit
 import Tensors
@@ -66,7 +66,7 @@ struct Finetune: StageCommand {
         })
     else { return try writeCard() }
     LowRankAdapters.merge(into: backbone.model)
-    var parts: Set<Qwen2VL.Part> = [.language, .head]
+    var parts: Set<VisionLanguageModel.Part> = [.language, .head]
     if settings.trainEmbedding { parts.insert(.embedding) }
     if settings.trainVision { parts.insert(.vision) }
     if settings.training.steps > 0 { backbone.model.train(parts) }
@@ -85,7 +85,7 @@ struct Finetune: StageCommand {
       var loss = 0.0
       for pass in batches.passes {
         let examples = try batches.examples(pass)
-        let packed = ExampleBatch(examples, model: backbone.model)
+        let packed = try ExampleBatch(examples, model: backbone.model)
         let tape = Tape(recording: true)
         let result = backbone.model.forward(
           packed.batch, tape: tape, rows: packed.rows,

@@ -1,5 +1,6 @@
+import Decoding
 import Artifacts
-import Qwen2VL
+import Models
 import Tokenization
 
 /// Answers side by side, as a table or as JSON.

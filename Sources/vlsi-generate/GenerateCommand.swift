@@ -1,10 +1,11 @@
+import Decoding
 import ArgumentParser
 import Artifacts
 import Failures
 import Foundation
 import Imaging
 import Kernels
-import Qwen2VL
+import Models
 import StageKit
 import Tokenization
 import Training

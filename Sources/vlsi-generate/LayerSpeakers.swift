@@ -1,8 +1,9 @@
+import Decoding
 import Artifacts
 import Checkpoints
 import Distillation
 import Failures
-import Qwen2VL
+import Models
 import StageKit
 import Training
 

@@ -31,15 +31,11 @@ struct RunInputs {
     try student.tokenizer.requireTeachers(
       teacher.tokenizer, of: teacher.directory, at: student.directory)
     // Both must see the same image tokens: the same patches, merged alike.
-    let (ours, theirs) = (student.config.vision, teacher.config.vision)
-    for (what, here, there) in [
-      ("patch size", ours.patchSize, theirs.patchSize),
-      ("merge size", ours.spatialMergeSize, theirs.spatialMergeSize),
-      ("temporal patch size", ours.temporalPatchSize, theirs.temporalPatchSize),
-    ] where here != there {
+    for (what, here, there) in student.config.processorMatches(teacher.processor)
+    where here != there {
       throw Failure(
         .badData, "teacher and student see images in other patches: the \(what) differs",
-        at: student.directory, expected: "\(there), that of \(teacher.directory)", found: "\(here)")
+        at: student.directory, expected: "\(here), that of \(teacher.directory)", found: "\(there)")
     }
   }
 }

@@ -40,8 +40,9 @@ extension Conversation {
   /// OpenAI's (`messages` with `role` and `content`, a string or typed parts). Data sets in the
   /// wild mix the names of the two, so each is taken wherever it stands.
   ///
+  /// - Parameter dialect: whose control tokens no text may spell.
   /// - Throws: `Rejection`.
-  init(_ entry: JSON, index: Int) throws {
+  init(_ entry: JSON, index: Int, dialect: ChatDialect = .qwen2VL) throws {
     guard entry.asObject != nil else {
       throw Rejection("the entry is \(entry.kind), expected an object")
     }
@@ -70,8 +71,8 @@ extension Conversation {
       }
       visualLabels = try Conversation.labels(entry["visual_labels"] ?? .null)
       try place(spoken)
-      try check()
-      try addSystem(entry.member("system"))
+      try check(dialect)
+      try addSystem(entry.member("system"), dialect)
     } catch var rejection as Rejection {
       rejection.id = id
       throw rejection
@@ -140,7 +141,7 @@ extension Conversation {
   }
 
   /// Some data sets have the system's text beside the turns.
-  private mutating func addSystem(_ value: JSON?) throws {
+  private mutating func addSystem(_ value: JSON?, _ dialect: ChatDialect) throws {
     guard let value, value != "" else { return }
     guard let text = value.asString else {
       throw Rejection("\"system\" is \(value.kind), expected a string")
@@ -148,7 +149,7 @@ extension Conversation {
     guard turns.first?.role != .system else {
       throw Rejection("a system text both beside the turns and among them")
     }
-    if let token = ChatTemplate.controlToken(in: text) {
+    if let token = dialect.controlToken(in: text) {
       throw Rejection("\"system\" contains the control token \(token)")
     }
     turns.insert(Turn(role: .system, text), at: 0)
@@ -161,7 +162,7 @@ extension Conversation {
     text.unicodeScalars.allSatisfy(\.properties.isWhitespace)
   }
 
-  private func check() throws {
+  private func check(_ dialect: ChatDialect) throws {
     for (number, turn) in turns.enumerated() {
       let text = turn.text
       if turn.role == .assistant, Conversation.isBlank(text) {
@@ -176,7 +177,7 @@ extension Conversation {
       if turn.role == .user, turn.imageCount == 0, Conversation.isBlank(text) {
         throw Rejection("turn \(number + 1): the question is empty")
       }
-      if let token = ChatTemplate.controlToken(in: text) {
+      if let token = dialect.controlToken(in: text) {
         throw Rejection("turn \(number + 1): the text contains the control token \(token)")
       }
     }

@@ -4,7 +4,7 @@ import Checkpoints
 import Failures
 import Foundation
 import Imaging
-import Qwen2VL
+import Models
 import StageKit
 import Tokenization
 
@@ -73,7 +73,7 @@ struct PrepareCommand: StageCommand {
         redo: try folder.firstChange(since: output).map { "the image \($0) is another one now" })
     else { return }
     let builder = SampleBuilder(
-      tokenizer: tokenizer, template: template, processor: processor,
+      parts: parts, processor: processor,
       settings: settings, images: folder, dataset: dataset)
     let entries = (survey.count + stride - 1) / stride
     // A sample of the data set says what is in it, bad entries too.
@@ -92,8 +92,8 @@ struct PrepareCommand: StageCommand {
       "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
       "image_processor": processor.fingerprint,
     ]
-    // Left out where it is Qwen2-VL's own: samples of before have no such input.
-    if template.system != ChatTemplate.defaultSystem {
+    // Left out where it is the family's own: samples of before have no such input.
+    if template.system != template.dialect.defaultSystem {
       inputs["system"] = Fingerprint.text(template.system ?? "none, not even an empty turn")
     }
     return inputs
@@ -103,6 +103,11 @@ struct PrepareCommand: StageCommand {
     _ own: ImageProcessor, _ settings: PrepareSettings
   ) throws -> ImageProcessor {
     var processor = own
+    if processor.tiling != nil, settings.minPixels != nil || settings.maxPixels != nil {
+      throw Failure(
+        .badPreset, "prepare.min_pixels and prepare.max_pixels do not go with this model",
+        at: common.preset, advice: "It sees images in tiles, whose sizes its config.json has")
+    }
     processor.minPixels = settings.minPixels ?? processor.minPixels
     processor.maxPixels = settings.maxPixels ?? processor.maxPixels
     guard processor.minPixels <= processor.maxPixels else {

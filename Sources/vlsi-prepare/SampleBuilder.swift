@@ -2,6 +2,7 @@ import Artifacts
 import Failures
 import Foundation
 import Imaging
+import Models
 import StageKit
 import Tokenization
 
@@ -20,12 +21,16 @@ struct SampleBuilder: Sendable {
     var images: [ImageStamp]
   }
 
-  let tokenizer: Tokenizer
-  let template: ChatTemplate
+  /// Of the model that the samples are for.
+  let parts: CheckpointProcessor
+  /// The model's, within the preset's bounds.
   let processor: ImageProcessor
   let settings: PrepareSettings
   let images: ImageFolder
   let dataset: String
+
+  private var tokenizer: Tokenizer { parts.tokenizer }
+  private var template: ChatTemplate { parts.template }
 
   func build(_ entry: DatasetReader.Entry) -> Built {
     var images: [ImageStamp] = []
@@ -35,7 +40,8 @@ struct SampleBuilder: Sendable {
 
   private func outcome(_ entry: DatasetReader.Entry, _ stamps: inout [ImageStamp]) -> Outcome {
     do {
-      let conversation = try Conversation(try parse(entry), index: entry.index)
+      let conversation = try Conversation(
+        try parse(entry), index: entry.index, dialect: template.dialect)
       do {
         let (record, totals) = try sample(conversation, index: entry.index, &stamps)
         return .sample(record, totals)
@@ -70,12 +76,17 @@ struct SampleBuilder: Sendable {
   ) throws -> (Record, Totals) {
     var tensors: [String: RawTensor] = [:]
     var grids: [Int32] = []
+    var sizes: [Int32] = []
     var counts: [Int] = []
     for (number, named) in conversation.images.enumerated() {
-      let image = try resized(named, &stamps)
-      let grid = processor.grid(image)
-      grids += [Int32(grid.t), Int32(grid.h), Int32(grid.w)]
-      counts.append(processor.tokens(grid))
+      let (image, grid) = try prepared(
+        named, isAlone: conversation.images.count == 1, &stamps)
+      guard let count = parts.config.imageTokens(grid) else {
+        throw Rejection("image \(number + 1): \(grid) is no grid of the model's images")
+      }
+      grids += [Int32(grid.time), Int32(grid.height), Int32(grid.width)]
+      sizes += [Int32(grid.original?.height ?? 0), Int32(grid.original?.width ?? 0)]
+      counts.append(count)
       tensors["pixels.\(number)"] = RawTensor(
         uint8: image.pixels, shape: [image.height, image.width, 3])
     }
@@ -89,6 +100,9 @@ struct SampleBuilder: Sendable {
     tensors["input_ids"] = RawTensor(int32: rendered.ids, shape: [length])
     tensors["supervised"] = RawTensor(uint8: rendered.supervised, shape: [length])
     tensors["image_grid"] = RawTensor(int32: grids, shape: [counts.count, 3])
+    if processor.tiling != nil {
+      tensors["image_size"] = RawTensor(int32: sizes, shape: [counts.count, 2])
+    }
     if !rendered.segments.isEmpty {
       tensors["segments"] = RawTensor(int32: rendered.segments, shape: [length])
     }
@@ -105,12 +119,14 @@ struct SampleBuilder: Sendable {
     return (record, totals)
   }
 
-  private func resized(_ named: NamedImage, _ stamps: inout [ImageStamp]) throws -> RGBImage {
+  private func prepared(
+    _ named: NamedImage, isAlone: Bool, _ stamps: inout [ImageStamp]
+  ) throws -> (pixels: RGBImage, grid: ImageGrid) {
     do {
       let place = InlineImage.stands(in: named.name) ? "data" : readable(named.name)
       let image = try processor.fetched(
         try images.image(named.name, &stamps), at: named.size, place: place)
-      return try processor.resize(image, place: place)
+      return try processor.prepared(image, isAlone: isAlone, place: place)
     } catch let failure as Failure {
       throw Rejection("image \(failure)")
     }
@@ -143,7 +159,8 @@ struct SampleBuilder: Sendable {
       end = rendered.segments.firstIndex(of: last) ?? 0
       if last == 0 { end = 0 }
     }
-    let visionEnd = zip(rendered.imageStarts, counts).map { $0 + $1 + 1 }.max() ?? 0
+    let visionEnd =
+      zip(rendered.imageStarts, counts).map { $0 + $1 + template.imageEndCount }.max() ?? 0
     guard end >= visionEnd, rendered.supervised[..<end].contains(1) else { throw tooLong }
     rendered.ids.removeSubrange(end...)
     rendered.supervised.removeSubrange(end...)

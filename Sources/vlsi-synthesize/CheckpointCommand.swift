@@ -4,10 +4,9 @@ import Checkpoints
 import Failures
 import Foundation
 import Kernels
+import Models
 import StageKit
 import Tokenization
-
-extension KnownShape: ExpressibleByArgument {}
 
 /// `vlsi-synthesize checkpoint`: random weights in the hub's layout.
 struct CheckpointCommand: StageCommand {
@@ -17,8 +16,15 @@ struct CheckpointCommand: StageCommand {
     "vlsi-synthesize checkpoint --like tiny-student --seed 1 --output runs/tiny/student"
   @OptionGroup var common: CommonOptions
 
-  @Option(help: ArgumentHelp("Whose shape it has.", valueName: "shape"))
-  var like: KnownShape
+  @Option(
+    help: ArgumentHelp("Whose shape it has.", valueName: "size"),
+    completion: .list(ModelFamilies.sizes.map(\.name)),
+    transform: { name in
+      if let size = ModelSize.named(name) { return size }
+      throw ValidationError(
+        "--like knows \(ModelFamilies.sizes.map(\.name).joined(separator: ", ")), not '\(name)'")
+    })
+  var like: ModelSize
 
   @Option(help: ArgumentHelp("The folder of the checkpoint.", valueName: "dir"))
   var output: String
@@ -45,17 +51,16 @@ struct CheckpointCommand: StageCommand {
   private static let facts = "synthesis.json"
 
   func run(stage: Stage) throws {
-    var shape = like.shape
     for (option, value) in [("--layers", layers), ("--vision-layers", visionLayers)] {
       if let value, !(1...1000).contains(value) {
         throw Failure(
           .usage, "\(option) is out of range", expected: "1 to 1000", found: String(value))
       }
     }
-    shape.layers = layers ?? shape.layers
-    shape.visionDepth = visionLayers ?? shape.visionDepth
-    let folder = try tokenizerFolder(shape)
-    let tokens = try specialTokens(folder, shape)
+    let folder = try tokenizerFolder()
+    let config = try config(folder).shortened(
+      layers: layers ?? like.config.text.layers,
+      encoderBlocks: visionLayers ?? like.config.encoder.depth)
     let manager = FileManager.default
     // Nobody's downloaded or trained weights are written over.
     if manager.fileExists(atPath: output), !Files.exists("\(output)/\(CheckpointCommand.facts)"),
@@ -69,7 +74,7 @@ struct CheckpointCommand: StageCommand {
     try? manager.removeItem(atPath: partial)
     do {
       try manager.createDirectory(atPath: partial, withIntermediateDirectories: true)
-      try write(shape, tokens, from: folder, to: partial, stage)
+      try write(config, from: folder, to: partial, stage)
       if manager.fileExists(atPath: output) { try manager.removeItem(atPath: output) }
       try manager.moveItem(atPath: partial, toPath: output)
     } catch {
@@ -83,28 +88,28 @@ struct CheckpointCommand: StageCommand {
   }
 
   private func write(
-    _ shape: ModelShape, _ tokens: SpecialTokens, from folder: String, to partial: String,
-    _ stage: Stage
+    _ config: any ModelConfig, from folder: String, to partial: String, _ stage: Stage
   ) throws {
-    let type = shape.isTiny ? ElementType.float32 : .bfloat16
-    let config = shape.config(tokens)
-    let tensors = shape.tensors(config)
+    let element = like.isTiny ? ElementType.float32 : .bfloat16
+    let tensors = ModelSize.tensors(config)
     let total = tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    stage.log.info("\(like.rawValue): \(total) parameters, \(total * type.size) bytes")
-    let progress = stage.progress(total: total, unit: "parameters", label: like.rawValue)
+    stage.log.info("\(like.name): \(total) parameters, \(total * element.size) bytes")
+    let progress = stage.progress(total: total, unit: "parameters", label: like.name)
     let random = RandomWeights(
-      seed: stage.seed, deviation: shape.deviation, threads: stage.threads)
+      seed: stage.seed, deviation: like.deviation, threads: stage.threads)
     let seeing = try vision.map { try Checkpoint(directory: $0) }
+    let ofVision = Set(
+      VisionLanguageModel(config: config).parameters(of: [.vision]).map(\.name))
     let outputs = try tensors.map { name, sizes, start in
-      if name.hasPrefix("visual."), let seeing {
+      if ofVision.contains(name), let seeing {
         return OutputTensor(try seeing.tensor(name, shape: sizes))
       }
-      return OutputTensor(name: name, type: type, shape: sizes) { write in
+      return OutputTensor(name: name, type: element, shape: sizes) { write in
         let count = sizes.reduce(1, *)
         for first in Swift.stride(from: 0, to: count, by: RandomWeights.block * 256) {
           try stage.checkInterrupt()
           let range = first..<min(first + RandomWeights.block * 256, count)
-          try random.bytes(name, start, range: range, bf16: type == .bfloat16)
+          try random.bytes(name, start, range: range, bf16: element == .bfloat16)
             .withUnsafeBytes { try write($0) }
           progress.advance(range.count)
         }
@@ -112,60 +117,72 @@ struct CheckpointCommand: StageCommand {
     }
     try CheckpointWriter.requireSpace(for: outputs, at: output)
     try CheckpointWriter.write(
-      to: partial, config: config, over: Array(shape.otherMembers.text().utf8), tensors: outputs,
-      shardLimit: ModelShape.shardLimit, carry: folder,
-      chatTemplate: ChatForm(directory: folder).template)
+      to: partial, config: config, over: Array(like.otherMembers.text().utf8), tensors: outputs,
+      shardLimit: ModelSize.shardLimit, carry: folder,
+      chatTemplate: ChatForm(directory: folder, dialect: type(of: config).chat).template)
     try writeAtomically(
-      Array(shape.preprocessor.utf8), to: "\(partial)/preprocessor_config.json")
+      like.preprocessor.text(pretty: true), to: "\(partial)/preprocessor_config.json")
     try writeAtomically(
-      Array(shape.generation(tokens).utf8), to: "\(partial)/generation_config.json")
+      generation(folder).text(pretty: true), to: "\(partial)/generation_config.json")
     let facts: JSON = [
-      "weights": "random", "like": .string(like.rawValue), "seed": .string(String(stage.seed)),
-      "layers": .int(shape.layers), "vision_layers": .int(shape.visionDepth),
+      "weights": "random", "like": .string(like.name), "seed": .string(String(stage.seed)),
+      "layers": .int(config.text.layers), "vision_layers": .int(config.encoder.depth),
       "vision": vision.map { .string($0) } ?? .null,
     ]
     try writeAtomically(facts.text(pretty: true), to: "\(partial)/\(CheckpointCommand.facts)")
     progress.finish()
   }
 
-  private func tokenizerFolder(_ shape: ModelShape) throws -> String {
+  private func tokenizerFolder() throws -> String {
     if let tokenizer { return tokenizer }
-    guard shape.isTiny else {
+    guard like.isTiny else {
       throw Failure(
-        .usage, "\(like.rawValue) needs a tokenizer of its own, not the tiny one",
-        advice: "Name one with --tokenizer: the folder of a real Qwen2-VL checkpoint, or what "
+        .usage, "\(like.name) needs a tokenizer of its own, not the tiny one",
+        advice: "Name one with --tokenizer: the folder of a real checkpoint of the family, or what "
           + "Tests/Goldens/true_tokenizer.py make DIR writes")
     }
     return "data/tokenizer"
   }
 
-  private func specialTokens(_ folder: String, _ shape: ModelShape) throws -> SpecialTokens {
+  /// What config.json says, with the ids of the tokenizer in `folder`.
+  private func config(_ folder: String) throws -> any ModelConfig {
     let tokenizer = try Tokenizer(directory: folder)
-    func id(_ token: String) throws -> Int {
-      guard let id = tokenizer.id(ofToken: token) else {
-        throw Failure(
-          .badData, "the tokenizer lacks \(token)", at: "\(folder)/tokenizer.json",
-          advice: "Name the folder of a Qwen2-VL tokenizer with --tokenizer")
-      }
-      return Int(id)
-    }
-    guard tokenizer.vocabularySize <= shape.vocabulary else {
+    guard tokenizer.vocabularySize <= like.config.text.vocabularySize else {
       throw Failure(
-        .badData, "the tokenizer does not fit \(like.rawValue)", at: "\(folder)/tokenizer.json",
-        expected: "at most \(shape.vocabulary) ids", found: String(tokenizer.vocabularySize))
+        .badData, "the tokenizer does not fit \(like.name)", at: "\(folder)/tokenizer.json",
+        expected: "at most \(like.config.text.vocabularySize) ids",
+        found: String(tokenizer.vocabularySize))
     }
-    let tokens = SpecialTokens(
-      endOfText: try id("<|endoftext|>"), turnEnd: try id("<|im_end|>"),
-      visionStart: try id("<|vision_start|>"), visionEnd: try id("<|vision_end|>"),
-      imagePad: try id("<|image_pad|>"),
-      videoPad: try id("<|video_pad|>"))
-    if !shape.isTiny, tokens.imagePad != SpecialTokens.qwen.imagePad {
+    let config = try like.config.naming { try Self.id($0, tokenizer, folder) }
+    if !like.isTiny, config.imageTokenID != like.config.imageTokenID {
+      let pad = type(of: config).chat.imagePad
       throw Failure(
-        .badData, "not the tokenizer of \(like.rawValue)", at: "\(folder)/tokenizer.json",
-        expected: "<|image_pad|> with the id \(SpecialTokens.qwen.imagePad)",
-        found: String(tokens.imagePad),
-        advice: "Name the folder of a real Qwen2-VL checkpoint with --tokenizer")
+        .badData, "not the tokenizer of \(like.name)", at: "\(folder)/tokenizer.json",
+        expected: "\(pad) with the id \(like.config.imageTokenID)",
+        found: String(config.imageTokenID),
+        advice: "Name the folder of a real checkpoint of the family with --tokenizer")
     }
-    return tokens
+    return config
+  }
+
+  private static func id(_ token: String, _ tokenizer: Tokenizer, _ folder: String) throws -> Int {
+    guard let id = tokenizer.id(ofToken: token) else {
+      throw Failure(
+        .badData, "the tokenizer lacks \(token)", at: "\(folder)/tokenizer.json",
+        advice: "Name the folder of the family's own tokenizer with --tokenizer")
+    }
+    return Int(id)
+  }
+
+  /// What generation_config.json says.
+  private func generation(_ folder: String) throws -> JSON {
+    let tokenizer = try Tokenizer(directory: folder)
+    let end = try Self.id("<|im_end|>", tokenizer, folder)
+    let text = try Self.id("<|endoftext|>", tokenizer, folder)
+    var members = like.sampling.asObject ?? [:]
+    members["bos_token_id"] = .int(text)
+    members["eos_token_id"] = [.int(end), .int(text)]
+    members["pad_token_id"] = .int(text)
+    return .object(members)
   }
 }

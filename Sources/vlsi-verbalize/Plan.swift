@@ -1,3 +1,4 @@
+import Models
 import Checkpoints
 import Distillation
 import Foundation
@@ -7,12 +8,12 @@ import Training
 
 /// What every architecture of a verbalizer costs on a backbone: the paper's table of variants.
 struct Plan {
-  private let backbone: VerbalizerForm.Backbone
+  private let backbone: DecoderShape
   private let layers: [Int]
   private let settings: VerbalizeSettings
 
-  init(_ text: Qwen2VLConfig.Text, layers: [Int], settings: VerbalizeSettings) {
-    backbone = VerbalizerForm.Backbone(text)
+  init(_ text: TextConfig, layers: [Int], settings: VerbalizeSettings) {
+    backbone = text.block
     self.layers = layers
     self.settings = settings
   }

@@ -1,3 +1,4 @@
+import Models
 import ArgumentParser
 import Artifacts
 import Checkpoints
@@ -45,7 +46,7 @@ struct Verbalize: StageCommand {
 
   func run(stage: Stage) throws {
     if plan {
-      let text = try Qwen2VLConfig(directory: model).text
+      let text = try ModelFamilies.config(directory: model).text
       let selection =
         try layers.map(LayerSelection.init(parsing:)) ?? stage.preset.extract.teacherLayers
       return try Plan(
@@ -69,7 +70,7 @@ struct Verbalize: StageCommand {
     }
     var inputs = ["features": reader.artifact.fingerprint, "model.weights": checkpoint.fingerprint]
     inputs["model.tokenizer"] = reader.artifact.manifest.inputs["model.tokenizer"]
-    let form = settings.form(of: VerbalizerForm.Backbone(text))
+    let form = settings.form(of: text.block)
     guard
       let writer = try stage.artifact(
         at: output, kind: .verbalizers, settings: ["verbalize": settings.json],
@@ -83,7 +84,9 @@ struct Verbalize: StageCommand {
         })
     else { return }
 
-    let norm = try checkpoint.tensor("model.norm.weight", shape: [text.hiddenSize]).raw().floats()
+    let norm = try checkpoint.tensor(
+      checkpoint.config.tensorNames.finalNorm, shape: [text.hiddenSize]
+    ).raw().floats()
     let verbalizers = VerbalizerSet(
       layers: reader.layers, finalNorm: norm, form: form, seed: stage.seed)
     verbalizers.all.forEach { $0.train() }

@@ -8,12 +8,13 @@ import TestSupport
 import Testing
 
 @testable import Distillation
-@testable import Qwen2VL
+@testable import Decoding
+@testable import Models
 
 @Suite struct VerbalizerTests {
   /// A backbone of width d with 2 heads over 1 of keys and values.
-  static func backbone(_ d: Int, epsilon: Float = 1e-6) -> VerbalizerForm.Backbone {
-    VerbalizerForm.Backbone(
+  static func backbone(_ d: Int, epsilon: Float = 1e-6) -> DecoderShape {
+    DecoderShape(
       width: d, intermediate: d + 3, heads: 2, keyValueHeads: 1, ropeTheta: 1000, epsilon: epsilon)
   }
 
@@ -47,7 +48,7 @@ import Testing
 
   @Test("The paper's parameter counts for a 7B backbone, all eight, and that of the weights made")
   func parameterCount() {
-    let backbone = VerbalizerForm.Backbone(
+    let backbone = DecoderShape(
       width: 3584, intermediate: 18944, heads: 28, keyValueHeads: 4, ropeTheta: 1e6, epsilon: 1e-6)
     // METHOD.md, "Verb-FFN"; the decoder's norms and biases are 82,432 of a layer's numbers less.
     let paper: [(VerbalizerForm.Architecture, Int, Double)] = [
@@ -140,24 +141,24 @@ import Testing
     let student =
       URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent().path + "/data/student"
-    let model = try Qwen2VL(Checkpoint(directory: student))
+    let model = try VisionLanguageModel(Checkpoint(directory: student))
     let text = model.config.text
     let tape = Tape(recording: false)
     let ids = (0..<11).map { Int32($0 * 37 % 500) }
-    let batch = model.pack([ModelSample(inputIDs: ids)])
+    let batch = try model.pack([ModelSample(inputIDs: ids)])
     let expected = try #require(model.forward(batch, tape: tape, layers: [1]).hidden[1])
 
     let form = VerbalizerForm(
-      architecture: .decoder, inputNorm: false, backbone: VerbalizerForm.Backbone(text))
+      architecture: .decoder, inputNorm: false, backbone: text.block)
     let verbalizer = Verbalizer(
       layer: 1, form: form, finalNorm: [Float](repeating: 1, count: text.hiddenSize), seed: 1)
     verbalizer.train()
     for weight in form.weights {
-      let source = try #require(model.weights.parameter("model.layers.0." + weight.name))
+      let source = try #require(model.weights["model.layers.0." + weight.name])
       #expect(source.shape == weight.shape)
       verbalizer[weight.name].mutableValues?.update(from: source.floats, count: source.count)
     }
-    let embedded = model.embed(batch, tape: tape)
+    let embedded = model.enter(batch, tape: tape).x
     #expect(
       verbalizer.forward(tape, embedded, answers: [0..<ids.count]).array == expected.array)
   }
@@ -209,7 +210,7 @@ import Testing
   func file() throws {
     // Of the backbone the file keeps what the architecture needs.
     let form = VerbalizerForm(
-      backbone: VerbalizerForm.Backbone(
+      backbone: DecoderShape(
         width: 3, intermediate: 1, heads: 1, keyValueHeads: 1, ropeTheta: 1, epsilon: 3e-6))
     let set = VerbalizerSet(layers: [10, 2, 6], finalNorm: [1, 2, 3], form: form, seed: 4)
     let folder = FileManager.default.temporaryDirectory.path + "/verbalizers-\(UUID())"

@@ -4,39 +4,69 @@ import TestSupport
 import Testing
 
 @testable import Checkpoints
+@testable import Models
 @testable import vlsi_synthesize
 
 @Suite("Checkpoints with random weights have the real shapes")
 struct RandomCheckpointTests {
-  @Test(
-    "Parameters as the hub's checkpoints have them",
-    arguments: [
-      (KnownShape.qwen2B, 2_208_985_600), (.qwen7B, 8_291_375_616), (.qwen72B, 73_405_560_320),
-    ])
-  func parameters(shape: KnownShape, count: Int) {
-    let config = shape.shape.config(.qwen)
+  private static func size(_ name: String) throws -> ModelSize {
+    try #require(ModelSize.named(name), "no size \(name)")
+  }
+
+  /// What transformers says on meta devices: Tests/Goldens/make_shape_goldens.py.
+  struct Shapes: Decodable {
+    var tensors: Int
+    var parameters: Int
+    var sha256: String
+  }
+
+  @Test("Every published size has the tensors that transformers' model has, names and shapes")
+  func published() throws {
+    let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().appending(path: "Goldens/shapes.json")
+    let goldens = try JSONDecoder().decode([String: Shapes].self, from: Data(contentsOf: file))
     #expect(
-      shape.shape.tensors(config).reduce(0) { $0 + $1.shape.reduce(1, *) } == count)
-    #expect(config.parameterCount == count)
+      Set(goldens.keys) == Set(ModelFamilies.sizes.filter { !$0.isTiny }.map(\.name)))
+    let folder = try TemporaryFolder()
+    for (name, expected) in goldens {
+      let tensors = ModelSize.tensors(try Self.size(name).config)
+      #expect(tensors.count == expected.tensors, "\(name)")
+      #expect(
+        tensors.reduce(0) { $0 + $1.shape.reduce(1, *) } == expected.parameters, "\(name)")
+      let lines = tensors.map { "\($0.name) \($0.shape)" }.sorted()
+      try folder.write(lines.map { $0 + "\n" }.joined(), to: "lines")
+      let sum = try command("/usr/bin/sha256sum", [folder("lines")])
+      #expect(sum.hasPrefix(expected.sha256), "\(name)")
+    }
+  }
+
+  private func command(_ path: String, _ arguments: [String]) throws -> String {
+    let process = Process(), output = Pipe()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    process.standardOutput = output
+    try process.run()
+    let text = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    return String(decoding: text, as: UTF8.self)
   }
 
   @Test(
     "Files are cut where the hub's are",
     arguments: [
-      (KnownShape.qwen2B, 2, ["model.layers.23.mlp.gate_proj.weight"]),
-      (.qwen7B, 5, ["model.layers.3.mlp.up_proj.weight", "lm_head.weight"]),
-      (.qwen72B, 38, ["lm_head.weight"]),
+      ("qwen2-vl-2b", 2, ["model.layers.23.mlp.gate_proj.weight"]),
+      ("qwen2-vl-7b", 5, ["model.layers.3.mlp.up_proj.weight", "lm_head.weight"]),
+      ("qwen2-vl-72b", 38, ["lm_head.weight"]),
     ])
-  func cut(known: KnownShape, files: Int, first: [String]) {
-    let config = known.shape.config(.qwen)
+  func cut(name: String, files: Int, first: [String]) throws {
     let groups = CheckpointWriter.cut(
-      known.shape.tensors(config).map { name, shape, _ in
+      ModelSize.tensors(try Self.size(name).config).map { name, shape, _ in
         OutputTensor(name: name, type: .bfloat16, shape: shape) { _ in }
-      }, limit: ModelShape.shardLimit)
+      }, limit: ModelSize.shardLimit)
     #expect(groups.count == files)
     for name in first { #expect(groups.contains { $0.first?.name == name }, "\(name)") }
     // The sizes that the hub shows: 3.99 GB and 429 MB.
-    if known == .qwen2B {
+    if name == "qwen2-vl-2b" {
       #expect(
         groups.map { $0.reduce(0) { $0 + $1.byteCount } } == [3_988_535_296, 429_435_904])
     }
@@ -46,12 +76,11 @@ struct RandomCheckpointTests {
   @Test("A whole 72B checkpoint opens: 38 files, every tensor of its shape")
   func large() throws {
     let folder = try TemporaryFolder()
-    let shape = KnownShape.qwen72B.shape
-    let config = shape.config(.qwen)
+    let config = try Self.size("qwen2-vl-72b").config
     let groups = CheckpointWriter.cut(
-      shape.tensors(config).map { name, shape, _ in
+      ModelSize.tensors(config).map { name, shape, _ in
         OutputTensor(name: name, type: .bfloat16, shape: shape) { _ in }
-      }, limit: ModelShape.shardLimit)
+      }, limit: ModelSize.shardLimit)
     var map: [String: JSON] = [:]
     for (number, group) in groups.enumerated() {
       let name = "model-\(number).safetensors"
@@ -65,7 +94,7 @@ struct RandomCheckpointTests {
       JSON.object(["weight_map": .object(map)]).text(), to: "model.safetensors.index.json")
     try writeAtomically(config.hubJSON(), to: folder("config.json"))
     let checkpoint = try Checkpoint(directory: folder.path)
-    #expect(checkpoint.files.count == 38 && checkpoint.config == config)
+    #expect(checkpoint.files.count == 38 && checkpoint.config.members == config.members)
     let last = try checkpoint.tensor(
       "model.layers.79.mlp.down_proj.weight", shape: [8192, 29_568])
     #expect(last.byteCount == 2 * 8192 * 29_568)
@@ -73,10 +102,11 @@ struct RandomCheckpointTests {
   }
 
   @Test("Tensors start as their kind does")
-  func starts() {
-    let shape = KnownShape.qwen7B.shape
+  func starts() throws {
     let starts = Dictionary(
-      uniqueKeysWithValues: shape.tensors(shape.config(.qwen)).map { ($0.name, $0.start) })
+      uniqueKeysWithValues: ModelSize.tensors(try Self.size("qwen2-vl-7b").config).map {
+        ($0.name, $0.start)
+      })
     for (name, start) in [
       ("visual.patch_embed.proj.weight", Start.normal), ("visual.blocks.31.norm2.weight", .ones),
       ("visual.merger.ln_q.bias", .zeros), ("visual.merger.mlp.2.weight", .normal),
@@ -86,15 +116,18 @@ struct RandomCheckpointTests {
     ] { #expect(starts[name] == start, "\(name)") }
   }
 
-  @Test(
-    "The tiny shapes fit the rotary embedding", arguments: [KnownShape.tinyTeacher, .tinyStudent])
-  func tiny(known: KnownShape) {
-    let shape = known.shape
-    let headDimension = shape.hidden / shape.heads
-    #expect(shape.mropeSection.reduce(0, +) == headDimension / 2)
-    #expect(shape.visionWidth % shape.visionHeads == 0)
-    #expect(shape.visionWidth / shape.visionHeads % 4 == 0)
-    #expect(shape.heads % shape.keyValueHeads == 0)
+  @Test("Every size's config.json reads as what it was written from, shortened too")
+  func configs() throws {
+    for size in ModelFamilies.sizes where !size.isTiny {
+      let layers = size.config.text.layers, blocks = size.config.encoder.depth
+      for (layers, blocks) in [(layers, blocks), (2, 2), (4, 1)] {
+        let config = size.config.shortened(layers: layers, encoderBlocks: blocks)
+        let json = try JSON(parsing: config.hubJSON(), place: size.name)
+        let read = try ModelFamilies.config(json, place: size.name)
+        #expect(read.members == config.members && type(of: read) == type(of: config))
+        #expect(read.text == config.text && read.encoder == config.encoder, "\(size.name)")
+      }
+    }
   }
 
   @Test("Values are normal, the same on any number of threads and in any pieces")

@@ -4,7 +4,7 @@ import Failures
 import Foundation
 import Imaging
 import Kernels
-import Qwen2VL
+import Models
 import StageKit
 import Tensors
 import TestSupport
@@ -250,9 +250,9 @@ struct Decoder {
         "config", .json, [file("data/student/config.json"), file(goldens + "config.json")]
       ) {
         let json = try JSON(parsing: $0, place: "config.json")
-        let config = try Qwen2VLConfig(json, place: "config.json")
+        let config = try ModelFamilies.config(json, place: "config.json")
         _ = try config.hubJSON(over: $0)
-        if config.text.layers < 100, config.vision.depth < 100 { _ = config.tensorShapes }
+        if config.text.layers < 100, config.encoder.depth < 100 { _ = config.tensorShapes }
       },
       try Decoder(
         "tokenizer", .json, [file(tokenizer), file(goldens + "tokenizer.json")], quick: 300

@@ -4,7 +4,7 @@ import Failures
 import Foundation
 import Imaging
 import Kernels
-import Qwen2VL
+import Models
 import Tensors
 import TestSupport
 import Training
@@ -20,16 +20,19 @@ extension Decoder {
     ]
   }
 
-  private static func adapter(_ folder: TemporaryFolder, _ model: Qwen2VL) throws -> Decoder {
+  private static func adapter(_ folder: TemporaryFolder, _ model: VisionLanguageModel) throws
+    -> Decoder
+  {
     LowRankAdapters.attach(to: model, rank: 1, alpha: 2) { 0.25 }
     let weights = AdapterFiles.weights(of: model)
-    model.weights.adapters = [:]
+    LowRankAdapters.detach(from: model)
     _ = try folder.folder("adapter")
     try folder.write(weights, to: "adapter/" + AdapterFiles.weights)
-    let seed = AdapterFiles.configuration(rank: 1, alpha: 2, base: "data/student")
+    let seed = AdapterFiles.configuration(
+      of: model, rank: 1, alpha: 2, base: "data/student")
     return try Decoder("adapter", .json, [seed], quick: 300) {
       try folder.write($0, to: "adapter/" + AdapterFiles.configuration)
-      defer { model.weights.adapters = [:] }
+      defer { LowRankAdapters.detach(from: model) }
       try AdapterFiles.attach(folder("adapter"), to: model)
     }
   }
@@ -37,12 +40,12 @@ extension Decoder {
   /// A samples record as a stage takes it, through the model where it is short enough.
   private static func sample(_ folder: TemporaryFolder, _ backbone: Backbone) throws -> Decoder {
     let config = backbone.config
-    let side = config.vision.patchSize * config.vision.spatialMergeSize
+    let merge = Int32(Double(config.encoder.patchesPerToken).squareRoot())
+    let side = config.encoder.patchSize * Int(merge)
     let image = RawTensor(
       uint8: (0..<(side * side * 3)).map { UInt8(truncatingIfNeeded: $0 * 31) },
       shape: [side, side, 3])
     let ids = [3, Int32(config.imageTokenID), 5, 6, 7, 8]
-    let merge = Int32(config.vision.spatialMergeSize)
     let tensors: [(name: String, tensor: RawTensor)] = [
       ("image_grid", RawTensor(int32: [1, merge, merge], shape: [1, 3])),
       ("input_ids", RawTensor(int32: ids, shape: [6])),
@@ -70,7 +73,7 @@ extension Decoder {
         throw Failure(.software, "a label outside the vocabulary is given to the loss")
       }
       guard example.sample.inputIDs.count < 200 else { return }
-      let batch = ExampleBatch([example], model: backbone.model)
+      let batch = try ExampleBatch([example], model: backbone.model)
       _ = backbone.model.forward(batch.batch, tape: Tape(recording: false), rows: batch.rows)
     }
   }

@@ -1,6 +1,7 @@
 """Makes Tests/Goldens/images: what Pillow and transformers make of images of every kind.
 
     python make_image_goldens.py                 the committed files
+    python make_image_goldens.py families        images/families.json alone: Qwen3-VL, LLaVA-OneVision
     python make_image_goldens.py --compare DIR   some 1,600 images in DIR, up to 12 megapixels, with
         what Pillow, its bicubic resize and transformers' Qwen2VLImageProcessorPil make of them; the
         test does this by itself where a Python is named:
@@ -30,9 +31,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import numpy
 from PIL import Image, ImageOps
+from transformers import LlavaOnevisionProcessor, Qwen3VLProcessor
+from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 from transformers.image_transforms import convert_to_rgb
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+    LlavaOnevisionImageProcessorPil)
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     Qwen2VLImageProcessorPil, smart_resize)
+
+import published
 
 HERE = pathlib.Path(__file__).parent / "images"
 
@@ -434,6 +441,105 @@ def processing():
         json.dumps({"resize": resizes(), "process": cases, "sizes": sizes}) + "\n")
 
 
+# MARK: Other families
+
+SHAPES = [(1, 1), (3, 1), (8, 8), (28, 28), (31, 200), (200, 31), (64, 64), (97, 1531), (1531, 97),
+          (384, 384), (385, 383), (427, 640), (640, 427), (768, 1024), (1201, 733), (1500, 2000)]
+# In one sample with others: padded to a square, not tiled.
+SQUARES = [(1, 1), (8, 8), (31, 200), (200, 31), (385, 383), (427, 640), (768, 1024)]
+
+
+def sampled_values(values):
+    values = values.astype(numpy.float32).reshape(-1)
+    step = max(1, len(values) // 200) | 1
+    return {"count": len(values), "step": step,
+            "values": [float(f"{v:.9g}") for v in values[::step]],
+            "sum": float(values.astype(numpy.float64).sum())}
+
+
+def settings(family):
+    """The hub's preprocessor_config.json without the names of classes."""
+    return {key: value for key, value in published.PREPROCESSORS[family].items()
+            if key not in ("image_processor_type", "processor_class")}
+
+
+def processor_of(kind, images, **members):
+    """The class's own counting, without the video processor, which needs torchvision."""
+    processor = kind.__new__(kind)
+    processor.__dict__.update(image_processor=images, image_token="i", **members)
+    return processor
+
+
+def random_shapes(seed):
+    rng = random.Random(seed)
+    return [tuple(round(2 ** rng.uniform(0, 12.3)) for _ in range(2)) for _ in range(300)]
+
+
+def qwen3_images():
+    images = Qwen2VLImageProcessorPil(**settings("qwen3_vl"))
+    processor = processor_of(Qwen3VLProcessor, images)
+    cases, sizes = [], []
+    for shape in SHAPES:
+        out = images(images=Image.fromarray(formula(*shape)), return_tensors="np")
+        grid = out["image_grid_thw"].tolist()[0]
+        cases.append({
+            "image": shape, "resized": [grid[1] * 16, grid[2] * 16], "grid": grid,
+            "tokens": len(processor.replace_image_token(out, 0)),
+            **sampled_values(out["pixel_values"])})
+    for height, width in random_shapes(9):
+        try:
+            new = smart_resize(height, width, 32, 65536, 16777216)
+        except ValueError:
+            new = None
+        sizes.append([height, width, new])
+    return {"config": settings("qwen3_vl"), "process": cases, "sizes": sizes}
+
+
+def onevision_images():
+    images = LlavaOnevisionImageProcessorPil(**settings("llava_onevision"))
+    members = {key: value for key, value in published.ONEVISION_PROCESSOR.items()
+               if key != "processor_class"} | {"image_token": "i"}
+    processor = processor_of(LlavaOnevisionProcessor, images)
+    processor.__dict__.update(members, vision_aspect_ratio="anyres_max_9")
+
+    def layout(height, width):
+        """The pinpoint, the size before padding; rows and columns left of the tiles; all tokens."""
+        best = select_best_resolution((height, width), images.image_grid_pinpoints)
+        inner = get_patch_output_size(
+            numpy.empty((3, height, width), numpy.uint8), best, input_data_format="channels_first")
+        features, rows = processor._get_unpadded_features(
+            height, width, 27, 27, best[0] // 384, best[1] // 384)
+        tokens = processor._get_number_of_features(height, width, 384, 384)
+        return {"pinpoint": list(best), "inner": [int(n) for n in inner],
+                "rows": rows, "columns": features // rows, "tokens": tokens}
+
+    cases, squares, sizes = [], [], []
+    for shape in SHAPES:
+        out = images(images=Image.fromarray(formula(*shape)), return_tensors="np")
+        case = {"image": shape, **layout(*shape), "tiles": out["pixel_values"].shape[1]}
+        assert case["tokens"] == len(processor.replace_image_token(out, 0))
+        cases.append(case | sampled_values(out["pixel_values"]))
+    for shape in SQUARES:
+        pair = [Image.fromarray(formula(*shape)), Image.fromarray(formula(5, 5))]
+        out = images(images=[pair], return_tensors="np")
+        squares.append({"image": shape, "tokens": len(processor.replace_image_token(out, 0)),
+                        **sampled_values(out["pixel_values"][0])})
+    for shape in random_shapes(11):
+        sizes.append([*shape, *numpy.hstack(list(layout(*shape).values())).tolist()])
+    return {"config": settings("llava_onevision"), "process": cases, "squares": squares,
+            "sizes": sizes}
+
+
+def families():
+    """Qwen3-VL's and LLaVA-OneVision's processing with the hub's settings.
+
+    `sizes` are [height, width, resized or none] for Qwen3-VL, for LLaVA-OneVision
+    [height, width, pinpoint (2), size before padding (2), rows, columns, tokens].
+    """
+    (HERE / "families.json").write_text(json.dumps(
+        {"qwen3_vl": qwen3_images(), "llava_onevision": onevision_images()}) + "\n")
+
+
 # MARK: The large comparison
 
 NORMAL = {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2,
@@ -537,10 +643,14 @@ def best(work):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["families"])
     parser.add_argument("--compare", metavar="DIR")
     arguments = parser.parse_args()
     if arguments.compare:
         compare(arguments.compare)
+    elif arguments.what == "families":
+        families()
     else:
         images()
         processing()
+        families()

@@ -1,15 +1,25 @@
 """Makes Tests/Goldens/text: what the tokenizers library says about small inputs, for the tests of
 Tokenization.
 
-Needs tokenizers, jinja2.
+tokens.json and chat.json are about checkpoint/, a small tokenizer dressed as Qwen2-VL's; chat-FAMILY.json
+has what the hub's template of that family makes of conversations, Qwen's over checkpoint/ too,
+LLaVA-OneVision's over checkpoint-onevision/, the same vocabulary with <image> and <video> for added tokens.
+
+Needs tokenizers, jinja2, transformers, trl (`pip install --no-deps trl`: see published.py).
 """
 
 import json
+import os
 import pathlib
 import random
 
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers
 from tokenizers import pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+import published
 from true_tokenizer import CHAT_TEMPLATE, PATTERN, SPECIAL
 
 HERE = pathlib.Path(__file__).parent / "text"
@@ -62,14 +72,14 @@ def dress(tokenizer):
     return tokenizer
 
 
-def small_tokenizer():
+def small_tokenizer(special=SPECIAL):
     tokenizer = dress(Tokenizer(models.BPE()))
     trainer = trainers.BpeTrainer(
         vocab_size=420, show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=[])
     rng = random.Random(7)
     tokenizer.train_from_iterator([" ".join(rng.sample(WORDS, 20)) for _ in range(200)], trainer)
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in special])
     tokenizer.add_tokens([AddedToken("<seg>", special=False, normalized=True)])
     return tokenizer
 
@@ -157,7 +167,89 @@ def chat():
     (HERE / "chat.json").write_text(json.dumps(cases, ensure_ascii=False) + "\n")
 
 
+# MARK: Other families
+
+ONEVISION_SPECIAL = SPECIAL[:3] + ["<image>", "<video>"]
+
+
+def onevision_checkpoint():
+    """As little as vlsi-prepare looks at: pictures of 16 x 16 with 4 x 4 patches."""
+    tokenizer = small_tokenizer(ONEVISION_SPECIAL)
+    folder = HERE / "checkpoint-onevision"
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.loads(tokenizer.to_str())
+    (folder / "tokenizer.json").write_text(json.dumps(text, ensure_ascii=False) + "\n")
+    special = {t: tokenizer.token_to_id(t) for t in ONEVISION_SPECIAL}
+    pinpoints = [[height, width] for height in (16, 32, 48) for width in (16, 32, 48)]
+    whole = published.CONFIGS["llava-onevision-0.5b"]
+    files = {
+        "config.json": whole | {
+            "image_token_index": special["<image>"], "video_token_index": special["<video>"],
+            "image_grid_pinpoints": pinpoints, "text_config": whole["text_config"] | {
+                "bos_token_id": special["<|endoftext|>"], "eos_token_id": special["<|im_end|>"],
+                "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+                "num_key_value_heads": 1, "intermediate_size": 48, "vocab_size": 432,
+                "max_position_embeddings": 512, "max_window_layers": 2},
+            "vision_config": whole["vision_config"] | {
+                "hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2,
+                "num_hidden_layers": 1, "image_size": 16, "patch_size": 4}},
+        "preprocessor_config.json": published.PREPROCESSORS["llava_onevision"] | {
+            "image_grid_pinpoints": pinpoints, "size": {"height": 16, "width": 16}},
+        "processor_config.json": published.ONEVISION_PROCESSOR | {"num_image_tokens": 16},
+        "chat_template.json": {"chat_template": published.template("llava_onevision")},
+    }
+    for name, members in files.items():
+        (folder / name).write_text(json.dumps(members, indent=1) + "\n")
+
+
+def family_conversations():
+    text = lambda t: {"type": "text", "text": t}
+    image = {"type": "image"}
+    turn = lambda role, *parts: {
+        "role": role, "content": [text(p) if isinstance(p, str) else p for p in parts]}
+    user = lambda *parts: turn("user", *parts)
+    answer = lambda *parts: turn("assistant", *parts)
+    system = lambda *parts: turn("system", *parts)
+    return [
+        ([user(image, "What is this?"), answer("A red circle.")], [4]),
+        ([user("What is this?", image), answer("A red circle.")], [4]),
+        ([user("Two plus two?"), answer("4"), user("And three?"), answer("It's 7.\n")], []),
+        ([system("Be brief."), user(image, " and ", image, "\nCompare them."), answer(" The first.")],
+         [1, 6]),
+        ([system("You are a helpful assistant."), user("Hello there")], []),
+        ([system("Be", " brief.\n"), user("One.", "Two."), answer("x", " y"), user("More?")], []),
+        ([user("Look:", image)], [2]),
+        ([user(image, image, image)], [2, 1, 3]),
+        ([user("\n\nodd\n", image, "\n"), answer("yes"), user(image), answer("no")], [3, 3]),
+        ([user(" leading"), answer("trailing "), user(image, ""), answer("a\n\nb"), user("", image, "c")],
+         [2, 5]),
+        ([user("e\u0301", image, "\u0301 naïve 中文 😀 12.5%")], [1]),
+    ]
+
+
+def family_chat():
+    onevision_checkpoint()
+    for family in ["qwen2_5_vl", "qwen3_vl", "llava_onevision"]:
+        folder = "checkpoint-onevision" if family == "llava_onevision" else "checkpoint"
+        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(HERE / folder / "tokenizer.json"))
+        token = "<image>" if family == "llava_onevision" else "<|image_pad|>"
+        cases = []
+        for messages, counts in family_conversations():
+            prompt = messages[-1]["role"] == "user"
+            rendered = tokenizer.apply_chat_template(
+                messages, chat_template=published.template(family), tokenize=False,
+                add_generation_prompt=prompt)
+            parts = rendered.split(token)
+            assert len(parts) == len(counts) + 1
+            for at, count in enumerate(counts):
+                parts[at] += token * count
+            ids = tokenizer("".join(parts), add_special_tokens=False)["input_ids"]
+            cases.append({"messages": messages, "counts": counts, "prompt": prompt, "ids": ids})
+        (HERE / f"chat-{family}.json").write_text(json.dumps(cases, ensure_ascii=False) + "\n")
+
+
 if __name__ == "__main__":
     HERE.mkdir(parents=True, exist_ok=True)
     tokens()
     chat()
+    family_chat()

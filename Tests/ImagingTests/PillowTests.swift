@@ -122,10 +122,9 @@ import Testing
       row.refused = 1
       return row
     }
-    let resized = try processor.resize(image)
-    let grid = processor.grid(resized)
+    let (resized, grid) = try processor.prepared(image, isAlone: true)
     #expect([resized.height, resized.width] == expected.resized, "\(expected.size)")
-    #expect([grid.t, grid.h, grid.w] == expected.grid, "\(expected.size)")
+    #expect([grid.time, grid.height, grid.width] == expected.grid, "\(expected.size)")
     let theirs = try Files.read(folder(pixels))
     try #require(theirs.count == resized.pixels.count)
     var equal = 0

@@ -91,13 +91,12 @@ import Testing
       let image = try RGBImage(
         width: example.image[1], height: example.image[0],
         pixels: formula(height: example.image[0], width: example.image[1]))
-      let resized = try processor.resize(image)
-      let grid = processor.grid(resized)
-      #expect([grid.t, grid.h, grid.w] == example.grid)
+      let (resized, grid) = try processor.prepared(image, isAlone: true)
+      #expect([grid.time, grid.height, grid.width] == example.grid)
       let values = try processor.patches(
         pixels: resized.pixels, height: resized.height, width: resized.width)
       try #require(values.count == example.count)
-      #expect(values.count == grid.h * grid.w * processor.patchLength)
+      #expect(values.count == grid.patches * processor.patchLength)
       for (index, value) in example.values.enumerated() {
         #expect(abs(values[index * example.step] - value) <= 1e-6)
       }

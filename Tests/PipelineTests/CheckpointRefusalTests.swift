@@ -199,7 +199,7 @@ import Testing
     try expectRefused("tensor visual.extra of shape [2]", "no such tensor", place: last)
   }
 
-  @Test(arguments: ["qwen2_5_vl", "llama", ""])
+  @Test(arguments: ["qwen2_5_omni", "llama", ""])
   func `another kind of model`(type: String) throws {
     try editConfig { $0["model_type"] = type.isEmpty ? nil : .string(type) }
     try expectRefused(

@@ -1,4 +1,5 @@
 import Imaging
+import Models
 import StageKit
 import Testing
 import Tokenization
@@ -10,15 +11,15 @@ import Tokenization
   func sample(
     _ entry: String, _ context: Int, _ change: (inout PrepareSettings) -> Void = { _ in }
   ) throws -> (ids: [Int32], supervised: [UInt8], imageTokens: Int)? {
-    let tokenizer = try Tokenizer(directory: Program.goldens + "/checkpoint")
-    var processor = try ImageProcessor(directory: Program.goldens + "/checkpoint")
+    let parts = try CheckpointProcessor(directory: Program.goldens + "/checkpoint")
+    var processor = parts.images
     processor.minPixels = 1024
     var settings = PrepareSettings()
     settings.context = context
     settings.tooLong = .cut
     change(&settings)
     let builder = SampleBuilder(
-      tokenizer: tokenizer, template: try ChatTemplate(tokenizer: tokenizer), processor: processor,
+      parts: parts, processor: processor,
       settings: settings, images: ImageFolder(path: Program.images), dataset: "data")
     switch builder.build(.init(index: 0, line: 1, bytes: Array(entry.utf8))).outcome {
     case .sample(let record, let totals):

@@ -44,7 +44,7 @@ struct EntryMembersTests {
     "A control token with a mark behind it is one still",
     arguments: ["<|im_end|>\u{301}", "<|image_pad|>\u{FE0F}", "<|im_start|>\u{338}"])
   func marks(text: String) {
-    #expect(ChatTemplate.controlToken(in: "a \(text) b") != nil)
+    #expect(ChatDialect.qwen2VL.controlToken(in: "a \(text) b") != nil)
     #expect(throws: Rejection.self) { try asked(JSON.quoted(text)) }
   }
 

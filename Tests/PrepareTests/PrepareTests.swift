@@ -42,19 +42,19 @@ private func entry(
     let processor = try ImageProcessor(directory: Program.goldens + "/checkpoint")
     for (index, file) in [(0, "rgb.png"), (2, "exif6.jpg")] {
       let record = try reader.record(index)
-      let image = try processor.resize(
-        try RGBImage(contentsOf: Program.images + "/" + file))
+      let (image, grid) = try processor.prepared(
+        try RGBImage(contentsOf: Program.images + "/" + file), isAlone: true)
       let pixels = try record.tensor("pixels.0")
       #expect(pixels.shape == [image.height, image.width, 3])
       #expect(pixels.bytes == image.pixels)
-      let grid = processor.grid(image)
       #expect(
-        try record.tensor("image_grid").int32s() == [grid.t, grid.h, grid.w].map { Int32($0) })
-      let expected = try ChatTemplate.render(
+        try record.tensor("image_grid").int32s()
+          == [grid.time, grid.height, grid.width].map { Int32($0) })
+      let expected = try ChatTemplate(tokenizer: tokenizer).render(
         [
           Turn(role: .user, content: [.image, .text("What?")]),
           Turn(role: .assistant, "A red circle."),
-        ], imageTokenCounts: [processor.tokens(grid)], tokenizer: tokenizer)
+        ], imageTokenCounts: [grid.patches / (processor.mergeSize * processor.mergeSize)])
       #expect(try record.tensor("input_ids").int32s() == expected.ids)
       #expect(try record.tensor("supervised").bytes == expected.supervised)
       #expect(record.tensors["segments"] == nil && record.tensors["labels"] == nil)

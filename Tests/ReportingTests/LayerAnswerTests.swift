@@ -1,5 +1,6 @@
 import Artifacts
 import Checkpoints
+import Models
 import Distillation
 import Evaluation
 import Failures
@@ -26,7 +27,7 @@ struct LayerAnswerTests {
     try scratch.made.artifact("verbalizers/student", .verbalizers) { writer in
       try VerbalizerSet(
         layers: [2, text.layers], finalNorm: norm,
-        form: VerbalizerForm(backbone: VerbalizerForm.Backbone(text)), seed: 0
+        form: VerbalizerForm(backbone: text.block), seed: 0
       ).write(to: writer.path(VerbalizerSet.fileName))
       try writer.adoptFile(VerbalizerSet.fileName)
     }

@@ -1,5 +1,6 @@
 import Artifacts
 import Checkpoints
+import Models
 import Distillation
 import Evaluation
 import Foundation
@@ -188,7 +189,7 @@ struct SmallRun {
       float32: (0..<SmallRun.vocabulary).flatMap(SmallRun.row),
       shape: [SmallRun.vocabulary, SmallRun.width])
     // Only the head speaks; a checkpoint has all the rest too.
-    let rest = try Qwen2VLConfig(directory: folder).tensorShapes.map { name, shape in
+    let rest = try ModelFamilies.config(directory: folder).tensorShapes.map { name, shape in
       let zeros = [Float](repeating: 0, count: shape.reduce(1, *))
       return (name, name == "lm_head.weight" ? head : RawTensor(float32: zeros, shape: shape))
     }
@@ -201,7 +202,7 @@ struct SmallRun {
         layers: layers, finalNorm: [Float](repeating: 1, count: SmallRun.width),
         form: VerbalizerForm(
           inputNorm: false,
-          backbone: VerbalizerForm.Backbone(
+          backbone: DecoderShape(
             width: SmallRun.width, intermediate: 1, heads: 1, keyValueHeads: 1, ropeTheta: 1,
             epsilon: 1e-6)), seed: 0
       ).write(to: writer.path(VerbalizerSet.fileName))

@@ -94,7 +94,7 @@ import Testing
     ] {
       let other = Self.published.replacingOccurrences(of: old, with: new)
       #expect(other != Self.published)
-      #expect(ChatForm(recognising: other)?.system == ChatTemplate.defaultSystem, "\(new)")
+      #expect(ChatForm(recognising: other)?.system == ChatDialect.qwen2VL.defaultSystem, "\(new)")
     }
     let plain = try #require(ChatForm(recognising: Self.text))
     #expect(plain == ChatForm(system: "Be brief."))
@@ -156,5 +156,24 @@ import Testing
     #expect(
       try text(ChatForm(system: nil), [Turn(role: .system, "Own.")] + turns)
         == "<|im_start|>system\nOwn.<|im_end|>\n" + spoken)
+  }
+}
+
+@Suite struct PublishedTemplates {
+  @Test(
+    "Published templates are recognised, and our own render alike", arguments: ["4.57.1", "5.24.0"])
+  func recognised(release: String) throws {
+    let folder = Goldens.folder + "/../dialects/families/\(release)/"
+    for (name, dialect) in [
+      ("qwen2.5-vl-3b", ChatDialect.qwen2VL), ("qwen3-vl-2b", .qwen3VL),
+      ("llava-onevision-0.5b", .llavaOneVision),
+    ] {
+      let form = try ChatForm(directory: folder + name, dialect: dialect)
+      #expect(form.system == dialect.defaultSystem && form.dialect == dialect)
+      #expect(throws: Failure.self) {
+        try ChatForm(
+          directory: folder + name, dialect: dialect == .qwen3VL ? .llavaOneVision : .qwen3VL)
+      }
+    }
   }
 }

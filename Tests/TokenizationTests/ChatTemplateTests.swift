@@ -44,6 +44,34 @@ import Testing
     }
   }
 
+  @Test(
+    "Other families' conversations render as their templates do",
+    arguments: [
+      ("qwen2_5_vl", "checkpoint", ChatDialect.qwen2VL), ("qwen3_vl", "checkpoint", .qwen3VL),
+      ("llava_onevision", "checkpoint-onevision", .llavaOneVision),
+    ])
+  func families(family: String, folder: String, dialect: ChatDialect) throws {
+    let tokenizer = try Tokenizer(directory: Goldens.folder + "/" + folder)
+    let template = try ChatTemplate(tokenizer: tokenizer, form: ChatForm(dialect))
+    let examples = try #require(try Goldens.json("chat-\(family).json").asArray)
+    #expect(examples.count > 8)
+    for (number, example) in examples.enumerated() {
+      let turns = turns(example["messages"])
+      let faulty = turns.enumerated().contains { dialect.fault(of: $1, isFirst: $0 == 0) != nil }
+      func rendered() throws -> Rendered {
+        try template.render(
+          turns, imageTokenCounts: Goldens.ids(example["counts"]).map { Int($0) },
+          generationPrompt: example["prompt"]?.asBool ?? false)
+      }
+      // What the template would leave out is refused.
+      if faulty {
+        #expect(throws: Failure.self) { try rendered() }
+      } else {
+        #expect(try rendered().ids == Goldens.ids(example["ids"]), "example \(number)")
+      }
+    }
+  }
+
   @Test("Targets are the answers and their closing token, nothing else")
   func targets() throws {
     let rendered = try template.render(
@@ -86,7 +114,7 @@ import Testing
 
   @Test("Text that spells a control token is refused, not obeyed")
   func forgedTurns() throws {
-    for token in ChatTemplate.controlTokens {
+    for token in ChatDialect.qwen2VL.controlTokens {
       let turns = [Turn(role: .user, "hi \(token)"), Turn(role: .assistant, "ok")]
       #expect { try template.render(turns, imageTokenCounts: []) } throws: {
         ($0 as? Failure)?.code == .badData && "\($0)".contains(token)

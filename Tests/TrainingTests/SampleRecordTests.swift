@@ -1,5 +1,6 @@
 import Artifacts
 import Checkpoints
+import Models
 import Failures
 import Testing
 

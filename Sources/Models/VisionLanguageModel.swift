@@ -1,0 +1,170 @@
+import Checkpoints
+import Failures
+import Kernels
+import Tensors
+
+/// A vision-language model: a vision encoder whose embeddings take the places of the image tokens in
+/// a language model. What its family is, only its config knows.
+public final class VisionLanguageModel {
+  public let config: any ModelConfig
+  public let weights = Weights()
+  public let language: LanguageModel
+  private let vision: any VisionEncoder
+  /// Those of the vision encoder are the first so many.
+  private let visionCount: Int
+
+  /// The parts that can learn.
+  public enum Part: CaseIterable, Sendable {
+    /// The vision encoder with what joins it to the language model.
+    case vision
+    case embedding
+    /// Decoder blocks and final norm.
+    case language
+    case head
+  }
+
+  /// A model over the mapped weights of a checkpoint, everything frozen. Throws `Failure` (65) when
+  /// a tensor is missing or has another shape than the configuration says.
+  public convenience init(_ checkpoint: Checkpoint) throws {
+    self.init(config: checkpoint.config)
+    try weights.map(checkpoint)
+  }
+
+  /// A model of shapes alone, until `weights.map` gives it values.
+  public init(config: any ModelConfig) {
+    self.config = config
+    vision = config.visionEncoder(weights.scope)
+    visionCount = weights.all.count
+    language = LanguageModel(config.text, names: config.tensorNames, weights.scope)
+  }
+
+  // MARK: Parameters
+
+  public var parameters: [Parameter] { weights.all }
+  public var embedding: Parameter { language.embedding }
+  /// The language head [vocabulary, d]; the word embedding itself where the two are tied.
+  public var head: Parameter { language.head }
+  public var finalNorm: Parameter { language.norm.weight }
+
+  /// The parameters of some parts. A tied head and the embedding are one.
+  public func parameters(of parts: Set<Part>) -> [Parameter] {
+    parameters.enumerated().compactMap { number, parameter in
+      let isWanted =
+        if number < visionCount { parts.contains(.vision) } else if parameter === embedding {
+          parts.contains(.embedding) || (parameter === head && parts.contains(.head))
+        } else { parts.contains(parameter === head ? .head : .language) }
+      return isWanted ? parameter : nil
+    }
+  }
+
+  /// Lets the given parts learn and freezes the others.
+  public func train(_ parts: Set<Part>) {
+    let learning = Set(parameters(of: parts).map(ObjectIdentifier.init))
+    for parameter in parameters {
+      if learning.contains(ObjectIdentifier(parameter)) {
+        parameter.train()
+      } else {
+        parameter.freeze()
+      }
+    }
+  }
+
+  // MARK: Forward
+
+  /// What a forward pass gives.
+  public struct Output {
+    /// The outputs of the asked-for decoder blocks, counted from 1, [rows, d].
+    public var hidden: [Int: Tensor]
+    /// The last block's output after the final norm, [rows, d].
+    public var last: Tensor
+  }
+
+  /// Packs samples into one sequence. Throws 65 for one that does not fit the model.
+  public func pack(_ samples: [ModelSample]) throws -> PackedBatch {
+    try PackedBatch(samples, for: config)
+  }
+
+  /// The visual embeddings of a batch [visual tokens, `visualWidth` of the config], or nil without
+  /// images.
+  public func visualEmbeddings(
+    _ batch: PackedBatch, tape: Tape, checkpointing: Bool = false
+  ) -> Tensor? {
+    batch.patches.isEmpty ? nil : vision(tape, batch, checkpointing: checkpointing)
+  }
+
+  /// A batch on its way through the decoder blocks.
+  public struct Passage {
+    /// What enters the next block [tokens, d].
+    public var x: Tensor
+    let cosine: Tensor
+    let sine: Tensor
+    /// What is added to the visual tokens behind the first blocks [visual tokens, d].
+    let deep: [Tensor]
+    let visualRows: [Int]
+  }
+
+  /// The embedded batch, visual tokens in their places.
+  /// - visual: visual embeddings computed before.
+  public func enter(
+    _ batch: PackedBatch, tape: Tape, visual: Tensor? = nil, checkpointing: Bool = false
+  ) -> Passage {
+    let (cosine, sine) = language.rotaryTables(batch.positions)
+    let words = tape.embedding(batch.inputIDs, embedding)
+    let visual = visual ?? visualEmbeddings(batch, tape: tape, checkpointing: checkpointing)
+    guard let visual else {
+      return Passage(x: words, cosine: cosine, sine: sine, deep: [], visualRows: [])
+    }
+    let d = words.columns
+    let levels = (0..<visual.columns / d).map { level in
+      visual.columns == d ? visual : tape.columns(visual, level * d..<(level + 1) * d)
+    }
+    return Passage(
+      x: tape.replaceRows(words, at: batch.visualRows, by: levels[0]), cosine: cosine, sine: sine,
+      deep: Array(levels.dropFirst()), visualRows: batch.visualRows)
+  }
+
+  /// Runs decoder block `layer`, counted from 0, and returns its output; `passage` goes on to the next.
+  public func block(
+    _ layer: Int, _ passage: inout Passage, tape: Tape, checkpointing: Bool = false,
+    attend: @escaping DecoderBlock.Attend
+  ) -> Tensor {
+    let block = language.blocks[layer]
+    let step: (Tape, Tensor) -> Tensor = { [passage] tape, x in
+      block.forward(tape, x, cosine: passage.cosine, sine: passage.sine, attend: attend)
+    }
+    let output =
+      checkpointing ? tape.checkpoint(passage.x, step) : step(tape, passage.x)
+    passage.x =
+      layer < passage.deep.count
+      ? tape.addRows(output, at: passage.visualRows, passage.deep[layer]) : output
+    return output
+  }
+
+  /// Runs the model over a packed batch.
+  /// - layers: the decoder blocks, from 1, whose outputs are wanted (`hidden_states[k]`).
+  /// - rows: the packed rows wanted in the output; nil for all.
+  /// - visual: visual embeddings computed before.
+  /// - checkpointing: keep only the blocks' inputs for the gradient.
+  public func forward(
+    _ batch: PackedBatch, tape: Tape, layers: Set<Int> = [], rows: [Int]? = nil,
+    visual: Tensor? = nil, checkpointing: Bool = false
+  ) -> Output {
+    var passage = enter(batch, tape: tape, visual: visual, checkpointing: checkpointing)
+    let heads = language.heads
+    var hidden: [Int: Tensor] = [:]
+    for layer in language.blocks.indices {
+      let output = block(layer, &passage, tape: tape, checkpointing: checkpointing) {
+        $0.attention($1, $2, $3, heads: heads, layout: batch.layout)
+      }
+      if layers.contains(layer + 1) {
+        hidden[layer + 1] = rows.map { tape.gatherRows(output, $0) } ?? output
+      }
+    }
+    let wanted = rows.map { tape.gatherRows(passage.x, $0) } ?? passage.x
+    return Output(hidden: hidden, last: language.norm(tape, wanted))
+  }
+
+  /// Logits [rows, vocabulary] of hidden states after the final norm [rows, d]: for a few rows only,
+  /// training streams over the vocabulary instead.
+  public func logits(_ last: Tensor, tape: Tape) -> Tensor { tape.linear(last, head) }
+}
