@@ -25,7 +25,7 @@ final class Interaction {
   /// Without a language head: what widens each student layer's vectors to the teacher's d
   /// [d of the teacher, d]; none where they are as wide.
   private let widening: [Parameter]
-  private var generator: SplitMix64
+  private let seed: UInt64
 
   /// Throws 65 when the parts do not fit together, 78 when the preset's options exclude each other
   /// or need more than the targets hold.
@@ -64,7 +64,7 @@ final class Interaction {
     if intermediate.counts, intermediate.kind.needsTeacher {
       try matching.check(studentLayers: studentLayers.count, teacherLayers: teacherLayers.count)
     }
-    generator = SplitMix64(seed: seed ^ 0xA119)
+    self.seed = seed
     widening =
       settings.languageHead
       ? [] : try Self.widening(studentLayers, from: model.config.text.hiddenSize, targets, seed)
@@ -102,23 +102,18 @@ final class Interaction {
     }
   }
 
-  /// What a continued run needs besides the parameters: the state of the sampling.
-  var words: [String: String] {
-    get { ["matching": String(generator.state)] }
-    set { if let state = newValue["matching"].flatMap(UInt64.init) { generator.state = state } }
-  }
-
   /// Writes the verbalizers as they are after a training that changed them.
   func writeVerbalizers(to path: String) throws { try verbalizers.write(to: path) }
 
   // MARK: A step
 
-  /// The loss and its gradient over one optimizer step's batches. Returns the metrics: the loss, its
-  /// terms with the norms of their gradients, the matches of every batch with the entropy of their
-  /// sampling beside its maximum.
-  func step(_ batches: MicroBatches) throws -> [(key: String, value: SettingValue)] {
+  /// The loss and its gradient over the batches of optimizer step `step`. Returns the metrics: the
+  /// loss, its terms with the norms of their gradients, the matches of every batch with the entropy
+  /// of their sampling beside its maximum.
+  func step(_ step: Int, _ batches: MicroBatches) throws -> [(key: String, value: SettingValue)] {
     let log = StepLog(layers: studentLayers.count)
-    for pass in batches.passes {
+    for (number, pass) in batches.passes.enumerated() {
+      var generator = LayerMatching.generator(seed: seed, step: step, pass: number)
       let examples = try batches.examples(pass)
       let packed = ExampleBatch(examples, model: model)
       let tape = Tape(recording: true)
@@ -136,7 +131,7 @@ final class Interaction {
         let voices = studentLayers.indices.compactMap {
           voice($0, tape, output, answers: answers, log)
         }
-        let partners = try partners(voices, said, of: batches, log)
+        let partners = try partners(voices, said, of: batches, log, using: &generator)
         for (i, chosen) in partners.enumerated() {
           for j in chosen {
             let loss = try loss(
@@ -183,7 +178,8 @@ final class Interaction {
 
   /// The teacher layers that each student layer learns from; [nil] for a loss without a teacher.
   private func partners(
-    _ voices: [Voice], _ said: Teacher.Batch?, of batches: MicroBatches, _ log: StepLog
+    _ voices: [Voice], _ said: Teacher.Batch?, of batches: MicroBatches, _ log: StepLog,
+    using generator: inout SplitMix64
   ) throws -> [[Int?]] {
     guard intermediate.kind.needsTeacher, let said else { return voices.map { _ in [nil] } }
     let layers = teacherLayers.map { TargetLayer.layer($0) }

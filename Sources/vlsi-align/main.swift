@@ -95,10 +95,9 @@ struct Align: StageCommand {
       settings: settings.training.optimizer, steps: settings.training.steps,
       checkpointMinutes: settings.training.checkpointMinutes)
     var order = DataOrder(count: reader.indices.count, seed: stage.seed)
-    try training.run(
-      label: "align", save: { interaction.words }, restore: { interaction.words = $0 }
-    ) { step in
+    try training.run(label: "align") { step in
       try interaction.step(
+        step,
         MicroBatches(
           step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
           accumulation: settings.training.accumulation,
