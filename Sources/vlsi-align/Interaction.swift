@@ -112,32 +112,25 @@ final class Interaction {
   /// of their sampling beside its maximum.
   func step(_ step: Int, _ batches: MicroBatches) throws -> [(key: String, value: SettingValue)] {
     let log = StepLog(layers: studentLayers.count)
-    for (number, pass) in batches.passes.enumerated() {
-      var generator = LayerMatching.generator(seed: seed, step: step, pass: number)
-      let examples = try batches.examples(pass)
-      let packed = ExampleBatch(examples, model: model)
-      let tape = Tape(recording: true)
-      let output = model.forward(
-        packed.batch, tape: tape, layers: intermediate.counts ? Set(studentLayers) : [],
-        rows: packed.rows, visual: try visualEmbeddings(examples),
-        checkpointing: settings.training.gradientCheckpointing)
+    let total = try batches.accumulateGradients(
+      in: model, layers: intermediate.counts ? Set(studentLayers) : [],
+      checkpointing: settings.training.gradientCheckpointing, visual: visualEmbeddings
+    ) { pass, tape, output in
+      var generator = LayerMatching.generator(seed: seed, step: step, pass: pass.number)
       let needsTeacher = [intermediate, last].contains { $0.counts && $0.kind.needsTeacher }
-      let said = needsTeacher ? try teacher.batch(examples) : nil
+      let said = needsTeacher ? try teacher.batch(pass.examples) : nil
       var losses: [Tensor] = []
       if intermediate.counts {
-        let answers = zip(examples, packed.stretches).flatMap {
-          Verbalizer.answers($0.positions, from: $1.lowerBound)
-        }
         let voices = studentLayers.indices.compactMap {
-          voice($0, tape, output, answers: answers, log)
+          voice($0, tape, output, answers: pass.batch.answers, log)
         }
         let partners = try partners(voices, said, of: batches, log, using: &generator)
         for (i, chosen) in partners.enumerated() {
           for j in chosen {
             let loss = try loss(
-              tape, voices[i], labels: packed.labels,
+              tape, voices[i], labels: pass.batch.labels,
               teacher: j.flatMap { said?.layer(.layer(teacherLayers[$0])) },
-              normaliser: batches.supervisedPositions * Float(chosen.count))
+              normaliser: pass.normaliser * Float(chosen.count))
             log.terms[i] += Double(loss.scalar) / intermediate.weight
             losses.append(loss)
           }
@@ -146,14 +139,14 @@ final class Interaction {
       if last.counts {
         let state = observed(tape, output.last, layer: nil, log)
         let loss = try last(
-          tape, last.speak(tape, state, head), labels: packed.labels,
-          teacher: said?.layer(.last), normaliser: batches.supervisedPositions)
+          tape, last.speak(tape, state, head), labels: pass.batch.labels,
+          teacher: said?.layer(.last), normaliser: pass.normaliser)
         log.last += Double(loss.scalar) / last.weight
         losses.append(loss)
       }
-      tape.backward(losses)
+      return losses
     }
-    return log.line(intermediate: intermediate, last: last)
+    return log.line(loss: total)
   }
 
   /// What a student layer puts out: said through the head, or the widened vectors without one.

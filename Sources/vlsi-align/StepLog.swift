@@ -36,14 +36,10 @@ final class StepLog {
   /// The line for `metrics.jsonl`. A term's gradient is that of the weighted term in the state that
   /// it reads: the layer's output at the supervised positions, for the last term what enters the
   /// head.
-  func line(intermediate: LossTerm, last lastTerm: LossTerm) -> [(key: String, value: SettingValue)]
-  {
+  func line(loss: Double) -> [(key: String, value: SettingValue)] {
     func list(_ numbers: [Double]) -> SettingValue { .list(numbers.map { .number($0) }) }
-    let total =
-      (intermediate.counts ? intermediate.weight * terms.reduce(0, +) : 0)
-      + (lastTerm.counts ? lastTerm.weight * last : 0)
     return [
-      ("loss", .number(total)), ("last", .number(last)), ("intermediate", list(terms)),
+      ("loss", .number(loss)), ("last", .number(last)), ("intermediate", list(terms)),
       ("matches", .list(matches)), ("entropy", list(entropy)),
       ("maximum_entropy", list(maximumEntropy)),
       ("last_gradient", .number(lastSquares.squareRoot())),
