@@ -60,6 +60,13 @@ public struct LayerMatching: Sendable, Equatable {
     }
   }
 
+  /// The generator of one forward pass of an optimizer step: it follows from these numbers alone, so
+  /// that matches depend neither on earlier steps nor on who computes which pass, and a continued
+  /// run needs no state of it.
+  public static func generator(seed: UInt64, step: Int, pass: Int) -> SplitMix64 {
+    SplitMix64(keys: [seed ^ 0xA119, UInt64(step), UInt64(pass)])
+  }
+
   /// Matches every student target layer, shallow to deep.
   /// - Parameter table: KL(i, j) in nats [t_s, t_l]: row i a student layer, column j a teacher's.
   /// - Returns: one match for each student layer [t_s].

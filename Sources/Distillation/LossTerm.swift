@@ -111,23 +111,6 @@ extension LossTerm {
   }
 }
 
-/// What one teacher layer says at a batch's positions, fetched in the form that a loss asks for.
-public struct TeacherLayer {
-  public var soft: () throws -> SoftTarget
-  public var vectors: () throws -> TeacherVectors
-  /// The teacher's head, cut to the shared vocabulary.
-  public var head: () throws -> LanguageHead
-
-  public init(
-    soft: @escaping () throws -> SoftTarget, vectors: @escaping () throws -> TeacherVectors,
-    head: @escaping () throws -> LanguageHead
-  ) {
-    self.soft = soft
-    self.vectors = vectors
-    self.head = head
-  }
-}
-
 extension Tape {
   /// Σ over positions of a distance between the layer's logits and the teacher's, divided by
   /// `normaliser` (the number of positions when nil); the squared one is averaged over the

@@ -61,3 +61,12 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
 
   private func shown(_ text: String) -> String { readable(text, most: 800) }
 }
+
+/// What a step of a training computed and is infinite or no number: the training adds which step it
+/// was, and what to do.
+public struct NotFinite: Error, Sendable {
+  public let what: String
+  public let value: Double
+
+  public init(_ what: String, _ value: Double) { (self.what, self.value) = (what, value) }
+}

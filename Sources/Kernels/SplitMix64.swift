@@ -1,16 +1,22 @@
 import Glibc
 
-/// A small seeded generator whose whole state is one word, so that an interrupted run continues
-/// with the very next number. (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number
-/// Generators", OOPSLA 2014.)
+/// A small seeded generator whose whole state is one word. (Steele, Lea, Flood: "Fast Splittable
+/// Pseudorandom Number Generators", OOPSLA 2014.)
 @frozen
-public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable, Codable {
-  /// The whole state: store it to continue later.
-  public var state: UInt64
+public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable {
+  @usableFromInline
+  var state: UInt64
 
   @inlinable
   public init(seed: UInt64) {
     state = seed
+  }
+
+  /// The stream of `keys`: each is stirred in, so that neighbouring keys give unrelated streams.
+  public init(keys: [UInt64]) {
+    var mixed: UInt64 = 0x9E37_79B9_7F4A_7C15
+    for key in keys { mixed = SplitMix64.stir(mixed ^ SplitMix64.stir(key &+ mixed)) }
+    state = mixed
   }
 
   @inlinable

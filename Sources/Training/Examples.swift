@@ -1,5 +1,6 @@
 import Artifacts
 import Checkpoints
+import Distillation
 import Failures
 import Imaging
 import Models
@@ -98,19 +99,24 @@ public struct ExampleBatch {
   public let labels: [Int32]
   /// For every example, its stretch of `rows`.
   public let stretches: [Range<Int>]
+  /// The stretches of `rows` that are one answer each.
+  public let answers: [Range<Int>]
 
   /// Throws 65 for an example that does not fit the model.
   public init(_ examples: [Example], model: VisionLanguageModel) throws {
     batch = try model.pack(examples.map(\.sample))
-    var rows: [Int] = [], labels: [Int32] = [], stretches: [Range<Int>] = []
+    var rows: [Int] = [], labels: [Int32] = []
+    var stretches: [Range<Int>] = [], answers: [Range<Int>] = []
     for (example, span) in zip(examples, batch.sampleRows) {
       let start = rows.count
       rows += example.positions.map { span.lowerBound + Int($0) }
       labels += example.labels
       stretches.append(start..<rows.count)
+      answers += Verbalizer.answers(example.positions, from: start)
     }
     self.rows = rows
     self.labels = labels
     self.stretches = stretches
+    self.answers = answers
   }
 }

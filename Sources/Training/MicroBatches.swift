@@ -5,7 +5,9 @@ public struct MicroBatches {
   public let passes: [[Int]]
   /// Of the whole step; at least 1.
   public let supervisedPositions: Float
-  private let reader: ExampleReader
+  /// Reads the examples of a pass only when it is its turn: the pixels of a whole step may not fit
+  /// into memory.
+  let reader: ExampleReader
 
   /// The examples of step `step`: `samples` × `accumulation`, `samples` to a forward pass, or fewer
   /// where they hold more than `tokens` tokens together; a longer sample is a pass of its own.
@@ -37,8 +39,4 @@ public struct MicroBatches {
     }
     return passes
   }
-
-  /// The examples of a forward pass, read now: the pixels of a whole step may not fit into memory.
-  /// Throws what `ExampleReader.example` throws.
-  public func examples(_ pass: [Int]) throws -> [Example] { try pass.map(reader.example) }
 }

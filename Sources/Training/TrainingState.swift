@@ -5,7 +5,7 @@ import Kernels
 import Tensors
 
 /// What an interrupted training needs to go on as if nothing had happened: the learned values, the
-/// optimizer's moments, the step, and whatever words the stage adds (a generator's state, say).
+/// optimizer's moments, the step, and whatever words the stage adds (its place in the data, say).
 ///
 /// The two newest are kept in the unfinished artifact, `state.safetensors` and
 /// `state.previous.safetensors`, each with a checksum over all of it: where the newer one is

@@ -39,10 +39,10 @@ struct Teacher {
     head = try LanguageHead(checkpoint).prefix(targets.sharedVocabulary)
   }
 
-  /// The targets of these samples, checked to be made at their positions.
-  func batch(_ examples: [Example]) throws -> Batch {
-    try Batch(
-      records: examples.map { example in
+  /// What the teacher puts out for these samples, checked to be of their positions and labels.
+  func outputs(_ examples: [Example]) throws -> TeacherOutputs {
+    TeacherOutputs(
+      try examples.map { example in
         let stored = try targets.targets(example.index)
         guard stored.positions == example.positions else {
           throw Failure(
@@ -56,39 +56,5 @@ struct Teacher {
         }
         return stored
       }, head: head)
-  }
-
-  /// What the teacher says at all positions of a batch, decoded once and only as asked for.
-  final class Batch {
-    private let records: [StoredTargets]
-    private let head: LanguageHead?
-    private var soft: [TargetLayer: SoftTarget] = [:]
-
-    init(records: [StoredTargets], head: LanguageHead?) {
-      self.records = records
-      self.head = head
-    }
-
-    func soft(_ layer: TargetLayer) throws -> SoftTarget {
-      if let known = soft[layer] { return known }
-      let joined = try SoftTarget.joined(records.map { try $0.soft(layer) })
-      soft[layer] = joined
-      return joined
-    }
-
-    func vectors(_ layer: TargetLayer) throws -> TeacherVectors {
-      .joined(try records.map { try $0.vectors(layer) })
-    }
-
-    func layer(_ layer: TargetLayer) -> TeacherLayer {
-      TeacherLayer {
-        try self.soft(layer)
-      } vectors: {
-        try self.vectors(layer)
-      } head: { [head] in
-        guard let head else { throw Failure(.software, "the teacher's head was not opened") }
-        return head
-      }
-    }
   }
 }

@@ -45,16 +45,16 @@ struct Align: StageCommand {
     let reader = try ExampleReader(
       samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
     try backbone.requireSamples(reader.artifact)
-    let said = try TargetReader(directory: targets)
-    try said.artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
-    try said.artifact.requireInput("student.weights", weights, from: student)
-    let speech = try ArtifactReader(directory: verbalizers, kind: .verbalizers)
-    try speech.requireInput("model.weights", weights, from: student)
+    let targetReader = try TargetReader(directory: targets)
+    try targetReader.artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
+    try targetReader.artifact.requireInput("student.weights", weights, from: student)
+    let verbalizerReader = try ArtifactReader(directory: verbalizers, kind: .verbalizers)
+    try verbalizerReader.requireInput("model.weights", weights, from: student)
 
     var inputs = backbone.fingerprints(as: "student")
     inputs["samples"] = reader.artifact.fingerprint
-    inputs["verbalizers"] = speech.fingerprint
-    inputs["targets"] = said.artifact.fingerprint
+    inputs["verbalizers"] = verbalizerReader.fingerprint
+    inputs["targets"] = targetReader.artifact.fingerprint
     var visual: ArtifactReader?
     if let features {
       let artifact = try ArtifactReader(directory: features, kind: .features)
@@ -65,9 +65,9 @@ struct Align: StageCommand {
         inputs["features"] = artifact.fingerprint
       }
     }
-    let voices = try VerbalizerSet(speech)
-    let speaks = settings.intermediateLoss != .none && settings.intermediateWeight > 0
-    var prepared: Interaction?
+    let verbalizerSet = try VerbalizerSet(verbalizerReader)
+    let intermediate = settings.intermediateTerm(temperature: targetReader.temperature)
+    var prepared: Alignment?
     guard
       let writer = try stage.artifact(
         at: output, kind: .adapter, settings: ["align": settings.json],
@@ -77,33 +77,35 @@ struct Align: StageCommand {
             memory: StageMemory.align(
               ModelNeeds(backbone.config, threads: stage.threads),
               SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
-              settings: settings, form: voices.form,
-              studentLayers: speaks ? voices.layers.count : 0,
-              targetNumbers: (said.layers.count + 1) * (said.width + (said.teacherWidth ?? 0))),
+              settings: settings, form: verbalizerSet.form,
+              studentLayers: intermediate.counts ? verbalizerSet.layers.count : 0,
+              targetNumbers: (targetReader.layers.count + 1)
+                * (targetReader.width + (targetReader.teacherWidth ?? 0))),
             advice: "Lower align.tokens_per_batch or prepare.max_pixels, "
               + "or set align.moments: blockwise8.")
-          prepared = try Interaction(
-            settings: settings, backbone: backbone, verbalizers: speech, targets: said,
-            teacher: teacher, visual: visual, seed: stage.seed)
-        }), let interaction = prepared
+          prepared = try Alignment(
+            settings: settings, backbone: backbone, verbalizers: verbalizerSet,
+            at: verbalizers, targets: targetReader, teacher: teacher, visual: visual,
+            seed: stage.seed)
+        }), let alignment = prepared
     else { return }
 
     let training = StageTraining(
       stage: stage, directory: output,
       state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
-      optimizers: [AdamW(interaction.parameters, settings.training.optimizer.adamW)],
+      optimizers: [AdamW(alignment.parameters, settings.training.optimizer.adamW)],
       settings: settings.training.optimizer, steps: settings.training.steps,
       checkpointMinutes: settings.training.checkpointMinutes)
     var order = DataOrder(count: reader.indices.count, seed: stage.seed)
-    try training.run(
-      label: "align", save: { interaction.words }, restore: { interaction.words = $0 }
-    ) { step in
-      try interaction.step(
+    try training.run(label: "align") { step in
+      try alignment.step(
+        step,
         MicroBatches(
           step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
           accumulation: settings.training.accumulation,
           tokens: settings.training.tokensPerBatch))
     }
+    let interaction = alignment.interaction
     switch settings.weights {
     case .lora:
       try writer.writeFile(
@@ -116,7 +118,7 @@ struct Align: StageCommand {
       try writer.adoptFile(AdapterFiles.trained)
     }
     if settings.trainVerbalizers {
-      try interaction.writeVerbalizers(to: writer.path(VerbalizerSet.fileName))
+      try interaction.verbalizers.write(to: writer.path(VerbalizerSet.fileName))
       try writer.adoptFile(VerbalizerSet.fileName)
     }
     try stage.finish(
@@ -124,7 +126,7 @@ struct Align: StageCommand {
       facts: [
         "base": .string(student), "weights": .string(settings.weights.rawValue),
         "rank": settings.weights == .lora ? .int(settings.loraRank) : .null,
-        "student_layers": .array(interaction.studentLayers.map { .int($0) }),
+        "student_layers": .array(interaction.verbalizers.layers.map { .int($0) }),
         "teacher_layers": .array(interaction.teacherLayers.map { .int($0) }),
       ])
   }

@@ -82,20 +82,14 @@ struct Finetune: StageCommand {
         step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
         accumulation: settings.training.accumulation,
         tokens: settings.training.tokensPerBatch)
-      var loss = 0.0
-      for pass in batches.passes {
-        let examples = try batches.examples(pass)
-        let packed = try ExampleBatch(examples, model: backbone.model)
-        let tape = Tape(recording: true)
-        let result = backbone.model.forward(
-          packed.batch, tape: tape, rows: packed.rows,
-          checkpointing: settings.training.gradientCheckpointing
-        )
-        let crossEntropy = try tape.crossEntropy(
-          result.last, backbone.model.head, labels: packed.labels,
-          normaliser: batches.supervisedPositions)
-        loss += Double(crossEntropy.scalar)
-        tape.backward(crossEntropy)
+      let loss = try batches.accumulateGradients(
+        in: backbone.model, checkpointing: settings.training.gradientCheckpointing
+      ) { pass, tape, output in
+        [
+          try tape.crossEntropy(
+            output.last, backbone.model.head, labels: pass.batch.labels,
+            normaliser: pass.normaliser)
+        ]
       }
       return [("loss", .number(loss)), ("positions", .int(Int(batches.supervisedPositions)))]
     }

@@ -8,12 +8,7 @@ import Kernels
 struct Generator {
   private var numbers: SplitMix64
 
-  /// A stream for `keys`: each key is stirred in, so that neighbouring keys give unrelated streams.
-  init(_ keys: UInt64...) {
-    var mixed: UInt64 = 0x9E37_79B9_7F4A_7C15
-    for key in keys { mixed = SplitMix64.stir(mixed ^ SplitMix64.stir(key &+ mixed)) }
-    numbers = SplitMix64(seed: mixed)
-  }
+  init(_ keys: UInt64...) { numbers = SplitMix64(keys: keys) }
 
   mutating func next() -> UInt64 { numbers.next() }
 

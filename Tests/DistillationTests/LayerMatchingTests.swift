@@ -201,18 +201,19 @@ import Testing
     }
   }
 
-  @Test("A stored generator continues with the very next match")
-  func resume() throws {
-    var tables = SplitMix64(seed: 7)
-    let steps = (0..<40).map { _ in Self.randomTable(&tables) }
-    var whole = SplitMix64(seed: 8)
-    let expected = try steps.map { try LayerMatching().match($0, using: &whole) }
-    var part = SplitMix64(seed: 8)
-    var found = try steps[..<17].map { try LayerMatching().match($0, using: &part) }
-    let stored = try JSONEncoder().encode(part)
-    var continued = try JSONDecoder().decode(SplitMix64.self, from: stored)
-    found += try steps[17...].map { try LayerMatching().match($0, using: &continued) }
-    #expect(found == expected)
+  @Test("Passes and steps draw apart: together as the softmax says, each its own")
+  func passes() throws {
+    // Three layers, so that later draws of a pass count too.
+    let table = [[Float]](repeating: [1, 1, 1, 1], count: 3)
+    let matching = LayerMatching(strategy: .random, searchRange: false, orderPreservation: false)
+    var counts: [[Int]: Double] = [:]
+    for number in 0..<16_384 {
+      var generator = LayerMatching.generator(
+        seed: UInt64(number % 2), step: number / 8, pass: number / 2 % 4)
+      counts[try matching.match(table, using: &generator).flatMap(\.chosen), default: 0] += 1
+    }
+    let chiSquare = counts.values.reduce(0) { $0 + ($1 - 256) * ($1 - 256) / 256 }
+    #expect(counts.count == 64 && chiSquare < 103.4)  // 63 degrees of freedom, 99.9%
   }
 
   @Test("What cannot be matched is refused: 78 for a preset, 65 for a table")

@@ -2,15 +2,6 @@ import Artifacts
 import Failures
 import Tensors
 
-/// What a step computed, beside its metrics, and is infinite or no number: the training adds the
-/// step to it, and what to do.
-public struct NotFinite: Error {
-  let what: String
-  let value: Double
-
-  public init(_ what: String, _ value: Double) { (self.what, self.value) = (what, value) }
-}
-
 extension StageTraining {
   /// Refuses a step whose loss, or whatever else its metrics hold, or whose gradient is not finite:
   /// called before any weight is changed, so that weights and saved state stay those of the last

@@ -47,7 +47,8 @@ public struct StageTraining {
   }
 
   /// Runs all steps, or those that an interrupted run left.
-  /// - save: words to be kept with the state, such as a generator's; `restore` gets them back.
+  /// - save: words to be kept with the state, such as the place in the data; `restore` gets them
+  ///   back.
   /// - step: computes the gradients of a step and returns what to write to the metrics; the first
   ///   pair is shown beside the progress.
   /// Throws 75 after a signal, once the state is safe.

@@ -1,0 +1,65 @@
+import Models
+import Tensors
+
+extension ExampleBatch {
+  /// One forward and backward pass over the batch: adds the gradients of what `losses` returns to
+  /// the parameters that learn. Nothing of the pass is kept.
+  /// - Parameters:
+  ///   - layers: the decoder blocks, from 1, whose outputs the losses read too
+  ///   - visual: merged visual embeddings computed before [visual tokens, d]
+  ///   - checkpointing: keep only the blocks' inputs for the gradient
+  ///   - losses: tensors of one element each, of the model's outputs at `rows`
+  /// - Returns: the sum of the losses.
+  public func accumulateGradients(
+    in model: VisionLanguageModel, layers: Set<Int> = [], visual: Tensor? = nil, checkpointing: Bool,
+    losses: (Tape, VisionLanguageModel.Output) throws -> [Tensor]
+  ) rethrows -> Double {
+    let tape = Tape(recording: true)
+    // The outputs have no name: on the way back only the tape holds what the forward pass made.
+    let found = try losses(
+      tape,
+      model.forward(
+        batch, tape: tape, layers: layers, rows: rows, visual: visual,
+        checkpointing: checkpointing))
+    let sum = found.reduce(0.0) { $0 + Double($1.scalar) }
+    tape.backward(found)
+    return sum
+  }
+}
+
+/// One forward pass of an optimizer step.
+public struct TrainingPass {
+  /// Its place in the step, from 0.
+  public let number: Int
+  public let examples: [Example]
+  public let batch: ExampleBatch
+  /// What its sums over positions are divided by: the supervised positions of the whole step.
+  public let normaliser: Float
+}
+
+extension MicroBatches {
+  /// The gradients of one optimizer step, pass after pass: each reads its examples, runs the model
+  /// forward, and passes its losses back. Only one pass is in memory at a time.
+  /// - Parameters:
+  ///   - visual: the merged visual embeddings of some examples; nil encodes their images
+  ///   - losses: those of a pass, each a sum over positions divided by `TrainingPass.normaliser`
+  /// - Returns: the step's loss, the sum of all of them.
+  /// - Throws: what `ExampleReader.example` and the closures throw.
+  public func accumulateGradients(
+    in model: VisionLanguageModel, layers: Set<Int> = [], checkpointing: Bool,
+    visual: ([Example]) throws -> Tensor? = { _ in nil },
+    losses: (TrainingPass, Tape, VisionLanguageModel.Output) throws -> [Tensor]
+  ) throws -> Double {
+    var sum = 0.0
+    for (number, indices) in passes.enumerated() {
+      let examples = try indices.map(reader.example)
+      let pass = TrainingPass(
+        number: number, examples: examples, batch: try ExampleBatch(examples, model: model),
+        normaliser: supervisedPositions)
+      sum += try pass.batch.accumulateGradients(
+        in: model, layers: layers, visual: try visual(examples), checkpointing: checkpointing
+      ) { try losses(pass, $0, $1) }
+    }
+    return sum
+  }
+}

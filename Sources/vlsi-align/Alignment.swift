@@ -1,0 +1,138 @@
+import Artifacts
+import Distillation
+import Failures
+import Kernels
+import Models
+import StageKit
+import Tensors
+import Training
+
+/// Step 2 over stored artifacts: the parts of the interaction, opened and held against each other,
+/// and what learns.
+struct Alignment {
+  let interaction: Interaction
+  let parameters: [Parameter]
+  private let settings: AlignSettings
+  private let model: VisionLanguageModel
+  private let teacher: Teacher
+  private let visual: ArtifactReader?
+  private let seed: UInt64
+
+  /// - Parameters:
+  ///   - place: of the verbalizers
+  ///   - teacher: its checkpoint; nil takes the one that the targets name
+  ///   - visual: features that hold visual embeddings, or nil to encode the images
+  /// - Throws: 65 when the parts do not fit together, 78 when the preset's options exclude each
+  ///   other or need more than the targets hold.
+  init(
+    settings: AlignSettings, backbone: Backbone, verbalizers: VerbalizerSet, at place: String,
+    targets: TargetReader, teacher: String?, visual: ArtifactReader?, seed: UInt64
+  ) throws {
+    self.settings = settings
+    self.visual = visual
+    self.seed = seed
+    model = backbone.model
+    let text = model.config.text
+    let intermediate = settings.intermediateTerm(temperature: targets.temperature)
+    let last = settings.lastTerm(temperature: targets.temperature)
+    try settings.check(intermediate, last)
+    let throughHead = [settings.languageHead ? intermediate : nil, last].compactMap { $0 }
+    self.teacher = try Teacher(
+      targets, losses: [intermediate, last].filter(\.counts).map(\.kind),
+      needsHead: throughHead.contains { $0.counts && $0.kind.needsVectors }, directory: teacher)
+    if settings.trainVerbalizers { verbalizers.all.forEach { $0.train() } }
+    guard targets.width == text.hiddenSize else {
+      throw Failure(
+        .badData, "the targets were made for a student of another width",
+        at: targets.artifact.directory, expected: "\(text.hiddenSize)",
+        found: "\(targets.width)", advice: "Run vlsi-target with this student.")
+    }
+    if intermediate.counts, let layer = verbalizers.layers.first(where: { $0 > text.layers }) {
+      throw Failure(
+        .badData, "the student has no layer \(layer)", at: place,
+        expected: "1 to \(text.layers)")
+    }
+    var widening: [Parameter]?
+    if !settings.languageHead {
+      guard let teacherWidth = targets.teacherWidth else {
+        throw Failure(
+          .badData, "the targets do not tell the teacher's width", at: targets.artifact.directory,
+          advice: "Run vlsi-target again")
+      }
+      widening = Interaction.widening(
+        layers: verbalizers.layers, from: text.hiddenSize, to: teacherWidth, seed: seed)
+    }
+    interaction = try Interaction(
+      verbalizers: verbalizers, head: LanguageHead(model.head).prefix(targets.sharedVocabulary),
+      teacherLayers: targets.layers, matching: settings.layerMatching, intermediate: intermediate,
+      last: last, widening: widening)
+    switch settings.weights {
+    case .lora:
+      var start = SplitMix64(seed: seed ^ 0x10_4A)
+      LowRankAdapters.attach(
+        to: model, rank: settings.loraRank, alpha: Float(settings.loraAlpha)
+      ) { start.uniform() }
+    case .full: model.train([.language])
+    }
+    parameters =
+      LowRankAdapters.parameters(of: model) + model.parameters.filter(\.trainable)
+      + (settings.trainVerbalizers ? verbalizers.all.flatMap(\.parameters) : [])
+      + (widening ?? [])
+  }
+
+  /// The gradients of optimizer step `step`. Returns its metrics: the loss, its terms with the norms
+  /// of their gradients, the matches of every batch with the entropy of their sampling beside its
+  /// maximum.
+  func step(_ step: Int, _ batches: MicroBatches) throws -> [(key: String, value: SettingValue)] {
+    let measures = InteractionMeasures(studentLayers: interaction.verbalizers.layers.count)
+    let loss = try batches.accumulateGradients(
+      in: model, layers: interaction.layersRead,
+      checkpointing: settings.training.gradientCheckpointing, visual: visualEmbeddings
+    ) { pass, tape, output in
+      var generator = LayerMatching.generator(seed: seed, step: step, pass: pass.number)
+      return try interaction.losses(
+        tape, output, labels: pass.batch.labels, answers: pass.batch.answers,
+        teacherOutputs: interaction.needsTeacher ? teacher.outputs(pass.examples) : nil,
+        normaliser: pass.normaliser, measures: measures, using: &generator)
+    }
+    return measures.line(loss: loss, teacherLayers: interaction.teacherLayers)
+  }
+
+  /// The stored visual embeddings of these samples [visual tokens, d], or nil to encode the images.
+  private func visualEmbeddings(_ examples: [Example]) throws -> Tensor? {
+    guard let visual else { return nil }
+    var values: [Float] = []
+    let width = model.config.visualWidth
+    for example in examples {
+      let tokens = example.sample.images.reduce(0) {
+        $0 + (model.config.imageTokens($1.grid) ?? 0)
+      }
+      let tensor = try visual.record(example.index).tensors["visual"]
+      guard tensor?.shape ?? [0, width] == [tokens, width] else {
+        throw Failure(
+          .badData, "does not fit the sample's images",
+          at: "\(visual.place(of: example.index)), tensor visual",
+          expected: "[\(tokens), \(width)]",
+          found: tensor.map { "\($0.shape)" } ?? "none", advice: "Run vlsi-extract again")
+      }
+      values += try tensor?.floats() ?? []
+    }
+    return values.isEmpty ? nil : Tensor(values, [values.count / width, width])
+  }
+}
+
+extension InteractionMeasures {
+  /// The line for `metrics.jsonl`.
+  func line(loss: Double, teacherLayers: [Int]) -> [(key: String, value: SettingValue)] {
+    func list(_ numbers: [Double]) -> SettingValue { .list(numbers.map { .number($0) }) }
+    let chosen = matches.map { batch in
+      SettingValue.list(batch.map { .list($0.chosen.map { .int(teacherLayers[$0]) }) })
+    }
+    return [
+      ("loss", .number(loss)), ("last", .number(last)), ("intermediate", list(intermediate)),
+      ("matches", .list(chosen)), ("entropy", list(entropies)),
+      ("maximum_entropy", list(maximumEntropies)), ("last_gradient", .number(lastGradientNorm)),
+      ("intermediate_gradient", list(gradientNorms)),
+    ]
+  }
+}
