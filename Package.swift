@@ -47,8 +47,8 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   (
     "StageKit",
     [
-      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Distillation",
-      "Training",
+      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Imaging", "Qwen2VL",
+      "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),
       .product(name: "Yams", package: "Yams"),
