@@ -233,5 +233,7 @@ help:
 	@echo "The programs:              .build/release/vlsi-* --help"
 	@echo "  make build | test | lint | format | fuzz | test-sanitized"
 
+# What is there and is made by nothing, `make -B` asks for too.
 .DEFAULT:
-	@echo "error: no target $@. Runs: $(RUNS). Stages: $(STAGES). \`make\` explains." >&2; exit 64
+	@[ -e "$@" ] || { echo "error: no target $@. Runs: $(RUNS). Stages: $(STAGES)." \
+	  "\`make\` explains." >&2; exit 64; }
