@@ -22,7 +22,7 @@ ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v list=$(ABLAT
   -v student_files=$(call student_files,$1) -v teacher_files=$(call teacher_files,$1) \
   -v dataset_files=$(call dataset_files,$1) -v held_out=$(held_out_$1) -v split_name=$(SPLIT) \
   -v threads='$(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$1),,$$(if $$(jobs), --threads $$(share))))' \
-  -f pipeline/ablations.awk)
+  -f pipeline/ablations.awk && echo written)
 own_student = $(call own_or,STUDENT,data/student)
 own_teacher = $(call own_or,TEACHER,data/teacher)
 own_dataset = $(call own_or,DATASET)
@@ -35,7 +35,7 @@ ABLATED := $(patsubst ablated-%,%,$(filter ablated-%,$(MAKECMDGOALS)))
 $(foreach n,$(ABLATED),\
   $(eval held_out_$n := $(call benchmark_files,$n))\
   $(if $(held_out_$n),,$(error $n needs BENCHMARK=test.tsv: cells are compared by their scores))\
-  $(call ablation_rules,$n)$(if $(filter 0,$(.SHELLSTATUS)),,$(error nothing is run)))
+  $(if $(call ablation_rules,$n),,$(error nothing is run)))
 include $(foreach n,$(ABLATED),$(call ablations,$n)/rules.mk)
 
 ablation_goals = $(addprefix $1-,$(RUNS))
