@@ -15,7 +15,7 @@ SPLIT ?= test
 
 # Rules for run $1: only when they are asked for, since they are many.
 # What the user brought enters them by name, never as text: a path may hold anything.
-ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v list=$(ABLATIONS) \
+ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v bin=$(BIN) -v list=$(ABLATIONS) \
   -v wanted="$(CELLS)" -v seeds="$(SEEDS)" -v embedded=$(EMBEDDED_$1) \
   -v run_student='$$(own_student)' -v run_teacher='$$(own_teacher)' -v dataset='$$(own_dataset)' \
   -v benchmark='$$(own_benchmark)' -v images='$$(own_images)' \
@@ -31,7 +31,9 @@ own_images = $(if $(IMAGES_$(ABLATED)), --images $(call own_or,IMAGES))
 own_or = $(if $($1_$(ABLATED)),$(call quote,$($1_$(ABLATED))),$2)
 # The files of a checkpoint that a cell of the list names.
 checkpoint = $(wildcard $(addprefix $1/,*.json *.safetensors))
-ABLATED := $(patsubst ablated-%,%,$(filter ablated-%,$(MAKECMDGOALS)))
+# Where there are slices already, and so the programs that write them.
+ABLATED := $(strip $(foreach n,$(patsubst ablated-%,%,$(filter ablated-%,$(MAKECMDGOALS))),\
+  $(if $(wildcard runs/$n/$(SLICES)/slices.mk),$n)))
 $(foreach n,$(ABLATED),\
   $(eval held_out_$n := $(call benchmark_files,$n))\
   $(if $(held_out_$n),,$(error $n needs BENCHMARK=test.tsv: cells are compared by their scores))\
