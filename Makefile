@@ -18,19 +18,12 @@ PRESETS := $(patsubst pipeline/%.yaml,%,$(wildcard pipeline/*.yaml))
 PARTS := $(foreach n,$(PRESETS),$(filter $(addprefix $n-,sft last-layer teacher student dense lookup),$(PRESETS)))
 RUNS := $(filter-out $(PARTS),$(PRESETS))
 
-# Only the runs that this call is about: their inputs and their slices are looked up now.
-ACTIVE := $(foreach n,$(PRESETS),$(if $(filter %-$n runs/$n/%,$(MAKECMDGOALS)),$n)) \
-  $(foreach n,$(PARTS),$(foreach r,teacher student,$(if $(filter $(n:%-$r=$r-%),$(MAKECMDGOALS)),$n)))
+# Only the runs that this call is about: their inputs and their slices are looked up.
+active = $(foreach n,$(PRESETS),$(if $(filter %-$n runs/$n/%,$1),$n)) \
+  $(foreach n,$(PARTS),$(foreach r,teacher student,$(if $(filter $(n:%-$r=$r-%),$1),$n)))
+ACTIVE := $(sort $(call active,$(MAKECMDGOALS)))
 include pipeline/inputs.mk
-
-# The seed on the command line counts for this call alone; SEED and not THREADS is in the slices.
-slices = $(shell mkdir -p runs/$2/$(SLICES) && $(call in_environment,$2) awk \
-  -v preset=pipeline/$1.yaml -v out=runs/$2/$(SLICES)/$3 -v seed=$(SEED) -f pipeline/slices.awk)
-$(foreach n,$(ACTIVE),$(call slices,$n,$n,)\
-  $(foreach b,sft last-layer dense lookup,$(if $(filter $n-$b,$(PRESETS)),$(call slices,$n-$b,$n,$b.))))
-$(foreach n,$(ACTIVE),\
-  $(eval EMBEDDED_$n := $(filter yes,$(shell cat runs/$n/$(SLICES)/embedded)))\
-  $(eval THREADS_$n := $(filter-out 0,$(shell cat runs/$n/$(SLICES)/threads))))
+include pipeline/slices.mk
 
 # Two live bars on one terminal would overwrite each other: lines then.
 export VLSI_PROGRESS = $(if $(jobs),lines)
@@ -115,7 +108,7 @@ $(call stage_targets,report): report-%: runs/%/report/manifest.json
 JOBS ?= $(or $(foreach t,$(THREADS_$*),$(shell echo $$(($(CORES) / $t > 0 ? $(CORES) / $t : 1)))),1)
 side_by_side = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 $(call stage_targets,distill): distill-%: | $(BUILT)
-	$(if $(MAKE_RESTARTS),,$(if $(dataset)$(teacher)$(student),$(check_inputs)))
+	$(if $(was_checked),,$(if $(dataset)$(teacher)$(student),$(check_inputs)))
 	@touch runs/$*/.preset/started
 	@$(MAKE) --no-print-directory $(side_by_side) complete-$*
 	@if [ runs/$*/report/manifest.json -nt runs/$*/.preset/started ]; then \
@@ -187,8 +180,10 @@ ARTIFACTS = $(patsubst %/manifest.json,%,$(wildcard $(addprefix runs/$*/,samples
   features/*/manifest.json verbalizers/*/manifest.json targets/manifest.json adapter/manifest.json \
   compare/*/*/manifest.json model/manifest.json evaluation/*/manifest.json report/manifest.json)))
 
+# Of a run that nothing is known about yet, all that there can be.
 $(call stage_targets,graph): graph-%:
-	@pipeline/graph.sh runs/$* $(call asked,$*)
+	@pipeline/graph.sh runs/$* $(if $(wildcard runs/$*/.preset/embedded),$(call asked,$*),teacher \
+	  student model $(call baselines,$*))
 
 $(call stage_targets,dump): dump-%: | $(BUILT)
 	$(if $(ARTIFACTS),,@echo "runs/$* holds no finished artifact yet"; exit 66)
@@ -227,11 +222,14 @@ help:
 	@echo "  make dump-NAME           what is in every artifact"
 	@echo "  make verify-NAME         every checksum"
 	@echo "  make clean-NAME          remove the run"
-	@echo "  make -n …                shows the steps; make -j2 … takes two branches side by side"
+	@echo "  make -n …                shows the steps (and builds the programs before, where they are not)"
+	@echo "  make -j2 …               takes two branches side by side"
 	@echo "  THREADS=n  SEED=n (this call's)  COMPARE=0 (no baselines)"
 	@echo
 	@echo "The programs:              .build/release/vlsi-* --help"
 	@echo "  make build | test | lint | format | fuzz | test-sanitized"
 
+# What is there and is made by nothing, `make -B` asks for too.
 .DEFAULT:
-	@echo "error: no target $@. Runs: $(RUNS). Stages: $(STAGES). \`make\` explains." >&2; exit 64
+	@[ -e "$@" ] || { echo "error: no target $@. Runs: $(RUNS). Stages: $(STAGES)." \
+	  "\`make\` explains." >&2; exit 64; }

@@ -48,7 +48,8 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   (
     "StageKit",
     [
-      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models",
+      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Imaging", "Models",
+      "Decoding",
       "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"),

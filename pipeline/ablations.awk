@@ -15,7 +15,8 @@ BEGIN {
   own = "own"
   student[own] = run_student
   teacher[own] = run_teacher
-  write_slices(own)
+  slice_of(own)
+  write_slices()
   read_list()
   choose()
   data = place("data", data_key(own), home "/data")
@@ -26,7 +27,8 @@ BEGIN {
   places = folder "/evaluations.tsv"
   printf "" > rules
   printf "" > places
-  for (c = 1; c <= cells; c++) write_slices(names[c])
+  for (c = 1; c <= cells; c++) slice_of(names[c])
+  write_slices()
   n = split(seeds, seed_list, " ")
   for (s = 1; s <= n; s++) {
     evaluation_of(own, seed_list[s])
@@ -93,8 +95,8 @@ function write_preset(cell, label, settings, at,   words, n, i, key, value, sect
     key = words[i]
     if (!sub(/=.*/, "", key)) refuse(at ": expected SECTION.KEY=VALUE, found " words[i])
     value = substr(words[i], length(key) + 2)
-    if (value == "@total") value = own_number("adapter", "steps") + own_number("model", "steps")
-    if (value == "@warmup") value = own_number("adapter", "warmup_steps")
+    if (value == "@total") value = number(own, "adapter", "steps") + number(own, "model", "steps")
+    if (value == "@warmup") value = number(own, "adapter", "warmup_steps")
     if (key == "student") { student[cell] = value; continue }
     if (key == "teacher") { teacher[cell] = value; continue }
     section = key
@@ -114,12 +116,21 @@ function preset_of(cell) {
 
 # MARK: Slices
 
-# Without the preset's seed: each seed of the ablations has folders of its own.
-function write_slices(cell,   brings) {
+# Notes a cell for the next write_slices, beside those with the same checkpoints.
+function slice_of(cell,   brings) {
   if (student[cell] != run_student) brings = brings "STUDENT=" student[cell] " "
   if (teacher[cell] != run_teacher) brings = brings "TEACHER=" teacher[cell] " "
-  system(brings "awk -v preset=" preset_of(cell) " -v out=" folder "/settings/" cell \
-    ". -v seed=none -f pipeline/slices.awk")
+  variants[brings] = variants[brings] " --variant " cell "=" preset_of(cell)
+}
+
+# Without the preset's seed: each seed of the ablations has folders of its own.
+function write_slices(   brings, code) {
+  for (brings in variants) {
+    code = system(brings bin "/vlsi-plan --seedless --slices " folder "/settings" variants[brings] \
+      " > /dev/null")
+    if (code) exit code
+    delete variants[brings]
+  }
 }
 
 function slice_file(cell, name) { return folder "/settings/" cell "." name }
@@ -135,16 +146,10 @@ function slice(cell, name,   file, line, text) {
 # A whole number that a slice names.
 function number(cell, name, key,   text) {
   text = slice(cell, name)
-  if (!match(text, "\n  " key ":[ \t]*[0-9]+")) return ""
+  match(text, "\n  " key ": [0-9]+")
   text = substr(text, RSTART, RLENGTH)
-  sub(/.*[: \t]/, "", text)
+  sub(/.* /, "", text)
   return text + 0
-}
-
-function own_number(name, key,   value) {
-  value = number(own, name, key)
-  if (value == "") refuse("pipeline/" run ".yaml: ablations need " key " of its " name)
-  return value
 }
 
 # MARK: Artifacts and what they are made from

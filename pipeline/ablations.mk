@@ -15,14 +15,14 @@ SPLIT ?= test
 
 # Rules for run $1: only when they are asked for, since they are many.
 # What the user brought enters them by name, never as text: a path may hold anything.
-ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v list=$(ABLATIONS) \
+ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v bin=$(BIN) -v list=$(ABLATIONS) \
   -v wanted="$(CELLS)" -v seeds="$(SEEDS)" -v embedded=$(EMBEDDED_$1) \
   -v run_student='$$(own_student)' -v run_teacher='$$(own_teacher)' -v dataset='$$(own_dataset)' \
   -v benchmark='$$(own_benchmark)' -v images='$$(own_images)' \
   -v student_files=$(call student_files,$1) -v teacher_files=$(call teacher_files,$1) \
   -v dataset_files=$(call dataset_files,$1) -v held_out=$(held_out_$1) -v split_name=$(SPLIT) \
   -v threads='$(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$1),,$$(if $$(jobs), --threads $$(share))))' \
-  -f pipeline/ablations.awk)
+  -f pipeline/ablations.awk && echo written)
 own_student = $(call own_or,STUDENT,data/student)
 own_teacher = $(call own_or,TEACHER,data/teacher)
 own_dataset = $(call own_or,DATASET)
@@ -31,11 +31,13 @@ own_images = $(if $(IMAGES_$(ABLATED)), --images $(call own_or,IMAGES))
 own_or = $(if $($1_$(ABLATED)),$(call quote,$($1_$(ABLATED))),$2)
 # The files of a checkpoint that a cell of the list names.
 checkpoint = $(wildcard $(addprefix $1/,*.json *.safetensors))
-ABLATED := $(patsubst ablated-%,%,$(filter ablated-%,$(MAKECMDGOALS)))
+# Where there are slices already, and so the programs that write them.
+ABLATED := $(strip $(foreach n,$(patsubst ablated-%,%,$(filter ablated-%,$(MAKECMDGOALS))),\
+  $(if $(wildcard runs/$n/$(SLICES)/slices.mk),$n)))
 $(foreach n,$(ABLATED),\
   $(eval held_out_$n := $(call benchmark_files,$n))\
   $(if $(held_out_$n),,$(error $n needs BENCHMARK=test.tsv: cells are compared by their scores))\
-  $(call ablation_rules,$n)$(if $(filter 0,$(.SHELLSTATUS)),,$(error nothing is run)))
+  $(if $(call ablation_rules,$n),,$(error nothing is run)))
 include $(foreach n,$(ABLATED),$(call ablations,$n)/rules.mk)
 
 ablation_goals = $(addprefix $1-,$(RUNS))

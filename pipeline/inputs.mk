@@ -36,12 +36,14 @@ $(foreach n,$(ACTIVE),$(foreach i,$(INPUTS),\
 changed = $(strip $(foreach i,$(given),$(if $(subst |$(was_$i_$1)|,,|$($i)|),$i)))
 
 # A call that only asks (make -n, make -q) leaves no trace in a run; nor does one whose inputs are
-# still to be checked: slices and stamps lie elsewhere then.
+# still to be checked: slices and stamps lie elsewhere then, copied once, before Make starts again for
+# slices that changed (slices.mk).
 asks := $(or $(findstring n,$(firstword -$(MAKEFLAGS))),$(findstring q,$(firstword -$(MAKEFLAGS))))
 unchecked := $(if $(asks)$(MAKE_RESTARTS),,$(strip $(foreach n,$(ACTIVE),$(if $(call changed,$n),$n))))
 SLICES := .preset$(if $(asks)$(unchecked),/asked)
-$(if $(asks)$(unchecked),$(foreach n,$(ACTIVE),$(shell cd runs/$n/.preset 2> /dev/null && \
-  rm -rf asked && mkdir asked && find . -maxdepth 1 -type f -exec cp -p {} asked \;)))
+$(if $(MAKE_RESTARTS),,$(foreach n,$(if $(asks)$(unchecked),$(ACTIVE)),\
+  $(shell cd runs/$n/.preset 2> /dev/null && \
+    rm -rf asked && mkdir asked && find . -maxdepth 1 -type f -exec cp -p {} asked \;)))
 
 # The run's inputs as variables of a program's environment.
 in_environment = $(foreach i,$(INPUTS),$i=$(call quote,$($i_$1)))
@@ -75,13 +77,15 @@ checked_options = $(if $(checks_teacher), --teacher $(teacher))$(if \
   $(checks_data), --samples runs/$*/.survey)$(if \
   $(checks_benchmark), --benchmark $(benchmark)$(images_option))
 
-# New inputs: Make remakes what it includes, and only then reads slices and remembers.
+# New inputs: Make remakes what it includes, which checks and remembers them, and starts again. The file
+# names the process, which stays the same: distill need not check once more.
+was_checked = $(filter $(shell echo $$PPID),$(file < runs/$*/.preset/checked.mk))
 ifneq ($(unchecked),)
 include $(unchecked:%=runs/%/.preset/checked.mk)
-$(unchecked:%=runs/%/.preset/checked.mk): runs/%/.preset/checked.mk: FORCE | $(BUILT)
+$(unchecked:%=runs/%/.preset/checked.mk): runs/%/.preset/checked.mk: FORCE | runs/%/$(SLICES)/slices.mk
 	$(check_inputs)
 	@mkdir -p $(@D)
 	@printf '%s\n' $(foreach i,$(INPUTS),$(if $($i_$*),$(call quote,$i=$($i_$*)))) > runs/$*/inputs.new
 	@mv runs/$*/inputs.new runs/$*/inputs
-	@: > $@
+	@echo "# $$PPID" > $@
 endif

@@ -1,7 +1,7 @@
 # The graph: which artifact is made from which, and by which command line. DESIGN.md's names.
 #
 # The stem % is the run's name. A target is an artifact's manifest, which its program writes last;
-# a stage depends on its inputs' manifests and on its slice of the preset (slices.awk). A program that
+# a stage depends on its inputs' manifests and on its slice of the preset (slices.mk). A program that
 # finds its artifact complete renews the manifest's time; one that repairs a shard leaves it.
 
 .SECONDEXPANSION:

@@ -20,11 +20,7 @@ struct Examiner {
     self.benchmark = benchmark
     builder = PromptBuilder(backbone.parts)
     let defaults = try GenerationDefaults(directory: backbone.directory)
-    var generation = GenerationSettings(
-      method: settings.beams > 1 ? .beams(BeamSearch(beams: settings.beams)) : .greedy,
-      maxNewTokens: settings.maxNewTokens, stop: defaults.stop.union([builder.end]))
-    generation.repetitionPenalty = defaults.repetitionPenalty
-    self.generation = generation
+    generation = settings.generation(defaults, end: builder.end)
   }
 
   /// What of the checkpoint, beside its weights and tokenizer, decides the answers.

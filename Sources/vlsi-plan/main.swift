@@ -8,7 +8,8 @@ import Planning
 import StageKit
 import Training
 
-/// What a run will read, write, hold in memory and take in time, before hours are spent.
+/// What a run will read, write, hold in memory and take in time, before hours are spent; and what of
+/// its preset each stage depends on.
 struct PlanCommand: StageCommand {
   static let name = "vlsi-plan"
   static let abstract = "Says what a run will take, or checks that it can start."
@@ -37,12 +38,28 @@ struct PlanCommand: StageCommand {
   var benchmark: String?
   @Option(help: "With --inputs: where the benchmark's pictures lie (default: its folder).")
   var images: String?
+  @Option(
+    help: ArgumentHelp(
+      "Only write into this folder what Make follows of the preset, and name the files that changed. "
+        + "\(PresetSlices.inputs.joined(separator: ", ")) are read from the environment.",
+      valueName: "dir"))
+  var slices: String?
+  @Option(
+    help: ArgumentHelp(
+      "With --slices: one more preset; its files' names begin with NAME and a point.",
+      valueName: "name=file"))
+  var variant: [String] = []
+  @Flag(help: "With --slices: leave the seed out.")
+  var seedless = false
   @Option(help: "How the plan is printed.")
   var format = Format.text
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    guard !inputs else { return }
+    if slices == nil, seedless || !variant.isEmpty {
+      throw ValidationError("--variant and --seedless go with --slices.")
+    }
+    guard !inputs, slices == nil else { return }
     for (name, value) in [
       ("teacher", teacher), ("student", student), ("samples", samples), ("run", run),
     ] where value == nil {
@@ -51,6 +68,7 @@ struct PlanCommand: StageCommand {
   }
 
   func run(stage: Stage) throws {
+    if let slices { return try write(slices, stage.preset) }
     Parallelism.threads = stage.threads
     if inputs {
       return try InputCheck(
@@ -74,6 +92,26 @@ struct PlanCommand: StageCommand {
       directory: run)
     let table = PlanTable(plan: plan, stages: plan.stages(rates), directory: run)
     print(format == .json ? table.json : table.text)
+  }
+
+  /// Every preset is read before a file is written. Without `--preset` there are variants alone.
+  private func write(_ folder: String, _ preset: Preset) throws {
+    var presets = common.preset == nil ? [] : [("", preset)]
+    for word in variant {
+      let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+      guard parts.count == 2 else {
+        throw Failure(.usage, "--variant cannot be read", expected: "NAME=FILE", found: word)
+      }
+      presets.append((parts[0] + ".", try Preset(contentsOf: parts[1])))
+    }
+    let environment = ProcessInfo.processInfo.environment
+    for (prefix, preset) in presets {
+      let slices = PresetSlices(
+        preset, seed: seedless ? nil : common.seed ?? preset.run.seed,
+        brought: environment.filter { PresetSlices.inputs.contains($0.key) })
+      let written = try slices.write(to: Files.join(folder, prefix))
+      try StandardOutput.write(written.map { "\(prefix)\($0)\n" }.joined())
+    }
   }
 }
 

@@ -55,7 +55,8 @@ struct PrepareCommand: StageCommand {
     let settings = stage.preset.prepare
     let parts = try CheckpointProcessor(directory: model)
     let (tokenizer, template) = (parts.tokenizer, parts.template)
-    let processor = try processor(parts.images, settings)
+    let processor = try settings.bounding(
+      parts.images, at: common.preset ?? model + "/preprocessor_config.json")
     let folder = ImageFolder(
       path: images ?? Files.parent(of: dataset), allowsOutside: settings.allowOutsideImages)
     guard images == nil || Files.isDirectory(folder.path) else {
@@ -97,26 +98,6 @@ struct PrepareCommand: StageCommand {
       inputs["system"] = Fingerprint.text(template.system ?? "none, not even an empty turn")
     }
     return inputs
-  }
-
-  private func processor(
-    _ own: ImageProcessor, _ settings: PrepareSettings
-  ) throws -> ImageProcessor {
-    var processor = own
-    if processor.tiling != nil, settings.minPixels != nil || settings.maxPixels != nil {
-      throw Failure(
-        .badPreset, "prepare.min_pixels and prepare.max_pixels do not go with this model",
-        at: common.preset, advice: "It sees images in tiles, whose sizes its config.json has")
-    }
-    processor.minPixels = settings.minPixels ?? processor.minPixels
-    processor.maxPixels = settings.maxPixels ?? processor.maxPixels
-    guard processor.minPixels <= processor.maxPixels else {
-      throw Failure(
-        .badPreset, "prepare.min_pixels is above prepare.max_pixels",
-        at: common.preset ?? model + "/preprocessor_config.json",
-        found: "\(processor.minPixels) and \(processor.maxPixels)")
-    }
-    return processor
   }
 
   /// The settings that the content depends on.

@@ -3,7 +3,6 @@ import Artifacts
 import Checkpoints
 import Distillation
 import Failures
-import Kernels
 import StageKit
 import Tensors
 import Tokenization
@@ -67,13 +66,6 @@ struct Target: StageCommand {
     }
     try stage.finish(writer, facts: speaker.facts(settings))
   }
-}
-
-extension TargetSettings.Form: ExpressibleByArgument {}
-
-extension TargetSettings {
-  /// Of `projected.K` and `vector.K`.
-  var elementType: ElementType { precision == .float16 ? .float16 : .bfloat16 }
 }
 
 /// The mean entropy of a shard's distributions by layer: flat layers stand out at once.

@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Imaging
 import Kernels
 import Models
 import Tensors
@@ -83,7 +84,7 @@ import Testing
 
       let vision = model.config.vision
       let image = ModelImage(
-        grid: (time: 1, height: 4, width: 4),
+        grid: ImageGrid(height: 4, width: 4),
         patches: (0..<16 * vision.patchDimension).map { _ in Float(generator.normal()) })
       let pad = Int32(model.config.imageTokenID)
       func text(_ count: Int) -> [Int32] {

@@ -130,6 +130,20 @@ import Testing
     #expect(try shop.make("distill-2b").calls.isEmpty)
   }
 
+  @Test("Inputs are checked once, though Make starts again for slices that changed")
+  func checkedOnce() throws {
+    let shop = try Workshop()
+    let inputs = try own("mine", shop)
+    #expect(try shop.make(["distill-2b"] + inputs).calls.filter { $0 == "plan " }.count == 1)
+    for (context, arguments) in [(2048, []), (2049, inputs)] {
+      try shop.edit("pipeline/2b.yaml", "context: \(context)", "context: \(context + 1)")
+      try FileManager.default.removeItem(atPath: "\(shop.path)/runs/2b/samples")
+      let calls = try shop.make(["distill-2b"] + arguments).calls
+      #expect(calls.filter { $0 == "plan " }.count == 1, "\(calls)")
+      #expect(calls.contains("prepare .survey") && calls.contains("prepare samples"))
+    }
+  }
+
   @Test("What a run no longer reads may go")
   func gone() throws {
     let shop = try Workshop()
@@ -198,20 +212,17 @@ import Testing
   @Test("A setting that decides no content re-runs nothing, however it is written")
   func executionSettings() throws {
     let shop = try Workshop()
-    _ = try shop.make("distill-tiny")
-    for (section, line) in MakeInputTests.execution {
-      try shop.edit("pipeline/tiny.yaml", "\n\(section):\n", "\n\(section):\n  \(line)\n")
-    }
-    #expect(try shop.make("distill-tiny").calls.isEmpty)
     try shop.write("extends: tiny.yaml\n", to: "pipeline/mine.yaml")
     _ = try shop.make("distill-mine")
-    let inline = Dictionary(grouping: MakeInputTests.execution, by: \.0)
-      .map { "\($0.key): {\($0.value.map(\.1).joined(separator: ",\n  "))}" }
+    let sections = Dictionary(grouping: MakeInputTests.execution, by: \.0)
+    let blocks = sections.map { "\($0.key):\n" + $0.value.map { "  \($0.1)\n" }.joined() }
+    try shop.write("extends: tiny.yaml\n" + blocks.joined(), to: "pipeline/mine.yaml")
+    #expect(try shop.isDone("mine"))
+    let inline = sections.map { "\($0.key): {\($0.value.map(\.1).joined(separator: ",\n  "))}\n" }
+    try shop.write("extends: tiny.yaml\n" + inline.joined(), to: "pipeline/mine.yaml")
+    #expect(try shop.isDone("mine"))
     try shop.write(
-      "extends: tiny.yaml\n" + inline.joined(separator: "\n") + "\n", to: "pipeline/mine.yaml")
-    #expect(try shop.make("distill-mine").calls.isEmpty)
-    try shop.write(
-      "extends: tiny.yaml\n" + inline.joined(separator: "\n") + "\nreport: {title: 'a, {b} # c'}\n",
+      "extends: tiny.yaml\n" + inline.joined() + "report: {title: 'a, {b} # c'}\n",
       to: "pipeline/mine.yaml")
     #expect(try shop.make("distill-mine").calls == ["report report"])
   }
@@ -221,6 +232,6 @@ import Testing
     let shop = try Workshop()
     _ = try shop.make("distill-tiny")
     try shop.edit("pipeline/tiny.yaml", "  context: 256\n", "  context: 256  # an image's, too\n")
-    #expect(try shop.make("distill-tiny").calls.isEmpty)
+    #expect(try shop.isDone("tiny"))
   }
 }

@@ -17,10 +17,11 @@ import Testing
       for part in ["Makefile", "Package.swift", "pipeline"] {
         try manager.copyItem(atPath: "\(repository)/\(part)", toPath: "\(path)/\(part)")
       }
-      // `refuse` names a program that must fail.
+      // `refuse` names a program that must fail. Slices are written by the program that writes them.
       let file = try write(
         """
         #!/bin/sh
+        for word; do [ "$word" = --slices ] && exec "$PROGRAMS/vlsi-plan" "$@"; done
         printf '%s\\n' "${0##*vlsi-}" "$@" >> words
         case $0 in *"$(cat refuse 2> /dev/null || echo no)") echo "error: no" >&2; exit 65 ;; esac
         for word; do [ "$last" = --output ] && out=$word; last=$word; done
@@ -66,9 +67,16 @@ import Testing
       for file in [log, "\(path)/words"] { try? FileManager.default.removeItem(atPath: file) }
       let outcome = try run(
         try #require(systemProgram("make")),
-        ["BIN=programs", "BUILT=programs/stub"] + arguments, in: path)
+        ["BIN=programs", "BUILT=programs/stub"] + arguments, in: path,
+        environment: ["PROGRAMS": programs])
       let text = (try? String(contentsOfFile: log, encoding: .utf8)) ?? ""
       return (outcome, text.split(separator: "\n").map(String.init).sorted())
+    }
+
+    /// Whether distill finds nothing to do.
+    func isDone(_ name: String) throws -> Bool {
+      let (outcome, calls) = try make("distill-\(name)")
+      return calls.isEmpty && outcome.output.hasPrefix("Nothing to do: runs/\(name) is up to date.")
     }
 
     func edit(_ file: String, _ old: String, _ new: String) throws {
@@ -169,7 +177,103 @@ import Testing
     try shop.edit(
       "pipeline/tiny.yaml", "  samples_per_shard: 512\n",
       "  samples_per_shard: 512\n  context: 256\n")
-    #expect(try shop.make("distill-tiny").calls.isEmpty)
+    #expect(try shop.isDone("tiny"))
+  }
+
+  @Test("A default written out, and a number written otherwise, change nothing")
+  func spelling() throws {
+    let shop = try Workshop()
+    _ = try shop.make("distill-tiny")
+    try shop.edit("pipeline/tiny.yaml", "align:\n", "align:\n  epsilon: 1e-8\n  last_loss: kl\n")
+    try shop.edit(
+      "pipeline/tiny.yaml", "weight_decay: 0.05\n  clip_norm: 1\n  gradient_checkpointing: false #",
+      "weight_decay: 5e-2\n  clip_norm: 1.0\n  gradient_checkpointing: false #")
+    try shop.edit("pipeline/tiny.yaml", "[2, 3, 4, 5]", "[ 2,3, 4,5 ]")
+    #expect(try shop.isDone("tiny"))
+  }
+
+  @Test(
+    "A preset that is wrong stops Make with the program's message before anything runs",
+    arguments: ["tiny", "tiny-sft"])
+  func wrongPreset(_ name: String) throws {
+    let shop = try Workshop()
+    _ = try shop.make("distill-tiny")
+    try shop.edit("pipeline/\(name).yaml", "finetune:\n", "finetune:\n  stepz: 5\n")
+    for goal in [["distill-tiny"], ["-n", "align-tiny"], ["-j2", "ablate-tiny"]] {
+      let (outcome, calls) = try shop.make(goal)
+      #expect(outcome.code == 2 && calls.isEmpty, "\(goal) \(calls)")
+      #expect(outcome.errors.contains("error: pipeline/\(name).yaml:"), "\(outcome.errors)")
+      #expect(outcome.errors.contains("unknown key stepz in section finetune. Did you mean steps?"))
+      #expect(outcome.errors.contains("slices.mk] Error 78"))
+    }
+    #expect(try shop.make("graph-tiny").outcome.code == 0)
+    try shop.edit("pipeline/\(name).yaml", "  stepz: 5\n", "")
+    #expect(try shop.isDone("tiny"))
+  }
+
+  @Test("Several runs in one call have their own slices")
+  func severalRuns() throws {
+    let shop = try Workshop()
+    #expect(try shop.make("prepare-tiny").calls == ["prepare samples", "synthesize data"])
+    try shop.write("extends: tiny.yaml\nprepare: {context: 64}\n", to: "pipeline/mine.yaml")
+    #expect(
+      try shop.make("prepare-tiny", "prepare-mine").calls == ["prepare samples", "synthesize data"])
+    try shop.edit("pipeline/mine.yaml", "64", "65")
+    #expect(try shop.make("prepare-tiny", "prepare-mine").calls == ["prepare samples"])
+    try shop.edit("pipeline/tiny.yaml", "context: 256", "context: 255")
+    // mine.yaml says what it takes itself.
+    #expect(try shop.make("prepare-tiny", "prepare-mine").calls == ["prepare samples"])
+  }
+
+  @Test("Where nothing is built, only what needs slices builds the programs first, make -n too")
+  func freshClone() throws {
+    let shop = try Workshop()
+    // A toolchain that takes no time: it notes what it does, and brings the stand-ins.
+    let swift = try shop.write(
+      """
+      #!/bin/sh
+      echo "$1" >> builds
+      [ "$1" = build ] && ln -sfn ../programs built/bin
+      exit 0
+
+      """,
+      to: "tools/swift")
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: swift)
+    try shop.write("#!/bin/sh\n", to: "pipeline/python.sh")
+    try shop.write("", to: "built/note")
+    func make(_ arguments: String...) throws -> (outcome: Outcome, builds: [String]) {
+      try? FileManager.default.removeItem(atPath: "\(shop.path)/builds")
+      let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+      let outcome = try run(
+        try #require(systemProgram("make")), ["BIN=built/bin", "BUILT=built/done"] + arguments,
+        in: shop.path,
+        environment: ["PROGRAMS": programs, "PATH": "\(shop.path)/tools:\(path)"])
+      let text = (try? String(contentsOfFile: "\(shop.path)/builds", encoding: .utf8)) ?? ""
+      return (outcome, text.split(separator: "\n").map(String.init))
+    }
+    for goal in ["help", "clean", "clean-tiny", "graph-tiny"] {
+      let (outcome, builds) = try make(goal)
+      #expect(outcome.code == 0 && builds.isEmpty, "\(goal): \(builds) \(outcome.errors)")
+    }
+    #expect(try make("lint").builds == ["format"])
+    #expect(try make("test").builds == ["build", "test"])
+    try FileManager.default.removeItem(atPath: "\(shop.path)/built/bin")
+    let (shown, built) = try make("-n", "align-tiny")
+    #expect(shown.code == 0 && built == ["build"], "\(shown.errors)")
+    #expect(shown.output.contains("built/bin/vlsi-align --preset pipeline/tiny.yaml"))
+    #expect(!FileManager.default.fileExists(atPath: "\(shop.path)/calls"))
+    // Newer sources: their programs know what may stand in a preset.
+    try shop.write("// newer", to: "Sources/new.swift")
+    try shop.write("[]", to: "mine/data.json")
+    let (outcome, again) = try make("prepare-2b", "STUDENT=data/student", "DATASET=mine/data.json")
+    #expect(outcome.code == 0 && again == ["build"], "\(outcome.errors)")
+    #expect(try make("prepare-2b").builds.isEmpty)
+    // Everything once, and nothing over and over.
+    try FileManager.default.removeItem(atPath: "\(shop.path)/calls")
+    let (all, last) = try make("-B", "prepare-2b")
+    #expect(all.code == 0 && last == ["build"], "\(all.errors)")
+    #expect(
+      try String(contentsOfFile: "\(shop.path)/calls", encoding: .utf8) == "prepare samples\n")
   }
 
   @Test("redo runs a stage again with what follows, though nothing changed")
@@ -333,6 +437,15 @@ import Testing
     try shop.write("[x] y | A\na | b | 1\n", to: "list.txt")
     let other = try shop.make("ablate-tiny", "ABLATIONS=list.txt").outcome
     #expect(other.errors.contains("list.txt:2: expected [comparison], or: cell"))
+    // Nor does it go by the rules that an earlier list left.
+    let cell = "[x] y | A\na | b | 1 | align.steps=3\n"
+    try shop.write(cell, to: "list.txt")
+    #expect(try shop.make("ablate-tiny", "ABLATIONS=list.txt", "SEEDS=0").outcome.code == 0)
+    try shop.write(cell.replacing("align.steps=3", with: "align.stepz=4"), to: "list.txt")
+    try shop.edit("pipeline/tiny.yaml", "warmup_steps: 20", "warmup_steps: 21")
+    let (wrong, ran) = try shop.make("ablate-tiny", "ABLATIONS=list.txt", "SEEDS=0")
+    #expect(wrong.code == 2 && ran.isEmpty, "\(ran)")
+    #expect(wrong.errors.contains("presets/a.yaml:5: unknown key stepz in section align"))
   }
 
   @Test("graph draws what is made")

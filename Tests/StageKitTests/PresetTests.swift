@@ -262,29 +262,6 @@ import Testing
 
 /// What decides an artifact's content, and what does not.
 @Suite struct SettingRoleTests {
-  private func keys<Section: SettingsSection>(_ section: Section.Type) -> Set<String> {
-    Set(Section.executionKeys.map { "\(Section.name).\($0)" })
-  }
-
-  private var executionKeys: Set<String> {
-    keys(RunSettings.self).union(keys(SynthesizeSettings.self)).union(keys(PrepareSettings.self))
-      .union(keys(ExtractSettings.self)).union(keys(VerbalizeSettings.self))
-      .union(keys(TargetSettings.self)).union(keys(AlignSettings.self))
-      .union(keys(FinetuneSettings.self)).union(keys(EvaluateSettings.self))
-      .union(keys(ReportSettings.self))
-  }
-
-  @Test("Make's slices leave out just the settings that the programs call execution")
-  func slices() throws {
-    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
-    let text = try String(
-      contentsOf: root.appendingPathComponent("pipeline/slices.awk"), encoding: .utf8)
-    let named = text.matches(of: /^ *execution\["([a-z_.]+)"\]$/.anchorsMatchLineEndings())
-      .map { String($0.output.1) }
-    #expect(Set(named) == executionKeys && named.count == executionKeys.count)
-  }
-
   @Test("An execution setting is recorded apart and enters no content")
   func apart() {
     var settings = FinetuneSettings()

@@ -19,6 +19,9 @@ public struct Preset: Sendable {
   /// The file it came from, as the user named it; nil for the defaults.
   public private(set) var file: String?
 
+  /// The sections that the file has, or one that it extends, be they empty.
+  public private(set) var sections: Set<String> = []
+
   /// The defaults of every section.
   public init() {}
 
@@ -30,6 +33,7 @@ public struct Preset: Sendable {
     file = path
     let documents = try PresetDocument.chain(from: path)
     try PresetDocument.refuseUnknownSections(documents, known: Preset.sectionNames)
+    sections = Set(documents.flatMap(\.sections))
     try visit { section in
       let settings = Settings(
         section: type(of: section).name,

@@ -73,6 +73,9 @@ struct PresetDocument {
     }
   }
 
+  /// The names of its sections.
+  var sections: [String] { root.compactMap { $0.key.scalar?.string }.filter { $0 != "extends" } }
+
   /// The mapping of section `name`, if the file has one.
   func layer(_ name: String) throws -> Settings.Layer? {
     for (key, node) in root where key.scalar?.string == name {
