@@ -120,7 +120,7 @@ $(call stage_targets,distill): distill-%: | $(BUILT)
 # not be made again when somebody removed it. Only features may go: they are large, and nothing
 # reads them once targets and verbalizers are there.
 artifacts = $(if $(EMBEDDED_$1),runs/$1/data/synthesis.json) \
-  $(patsubst %,runs/$1/%/manifest.json,samples verbalizers/teacher verbalizers/student targets \
+  $(patsubst %,runs/$1/%/manifest.json,samples $(if $(OWN_$1),samples-teacher) verbalizers/teacher verbalizers/student targets \
   adapter model $(if $(call asked,$1),$(call compared,$(call asked,$1)))) \
   $(call evaluations,$1) runs/$1/report/manifest.json
 compared = $(if $(filter sft,$1),compare/sft/model) \
@@ -159,7 +159,7 @@ redo_run = $(patsubst redo-$(redo_stage)-%,%,$@)
 
 define before_run
 $(BIN)/vlsi-plan $(call options,$*) --teacher $(teacher) --student $(student) \
-	  --samples runs/$*/.survey --run runs/$* $1
+	  --samples runs/$*/.survey$(own_survey) --run runs/$* $1
 endef
 # What is there now, each time: pictures may have gone, though the data set is the same.
 $(call stage_targets,plan): plan-%: $$(call dataset_files,$$*) | $(BUILT)

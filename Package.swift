@@ -16,11 +16,11 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   ("Failures", [], []),
   ("Kernels", ["COpenBLAS"], unchecked + vector),
   ("Tensors", ["Kernels"], vector),
-  ("Artifacts", ["Failures", "Kernels", "CLMDB", "CZstd", "CXXHash"], []),
+  ("Artifacts", ["CLMDB", "CXXHash", "CZstd", "Failures", "Kernels"], []),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], []),
   ("Tokenization", ["Failures", "Kernels", "Artifacts"], []),
   (
-    "Imaging", ["Failures", "Kernels", "Artifacts", "CTurboJPEG", "CSPNG", "CWebP", "CGIF"], []
+    "Imaging", ["CGIF", "CSPNG", "CTurboJPEG", "CWebP", "Failures", "Kernels", "Artifacts"], []
   ),
   (
     "Models",
@@ -37,23 +37,21 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
       "Models", "Distillation",
     ], []
   ),
-  ("Evaluation", ["Failures", "Artifacts", "Imaging", "Models", "Tokenization"], []),
+  ("Evaluation", ["Failures", "Artifacts", "Imaging"], []),
   (
     "Reporting",
     [
-      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
-      "Models", "Decoding", "Distillation", "Training", "Evaluation",
+      "Failures", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging", "Models",
+      "Decoding", "Distillation", "Training", "Evaluation",
     ], []
   ),
   (
     "StageKit",
     [
-      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Imaging", "Models",
-      "Decoding",
+      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Imaging", "Models", "Decoding",
       "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      .product(name: "Logging", package: "swift-log"),
-      .product(name: "Yams", package: "Yams"),
+      .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
     ], []
   ),
   (
@@ -66,51 +64,62 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
 ]
 
 let stages: [(name: String, needs: [String])] = [
-  ("vlsi-synthesize", ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Models"]),
   (
-    "vlsi-prepare",
-    ["Imaging", "Tokenization", "Artifacts", "Checkpoints", "Kernels", "Models"]
+    "vlsi-synthesize",
+    ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Models"]
   ),
-  ("vlsi-extract", ["Planning", "Artifacts", "Checkpoints", "Models", "Training", "Tensors"]),
+  (
+    "vlsi-prepare", ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Imaging", "Models"]
+  ),
+  (
+    "vlsi-extract",
+    ["Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Training", "Planning"]
+  ),
   (
     "vlsi-verbalize",
-    ["Planning", "Artifacts", "Checkpoints", "Models", "Distillation", "Training", "Tensors"]
+    ["Tensors", "Artifacts", "Checkpoints", "Models", "Distillation", "Training", "Planning"]
   ),
   (
     "vlsi-target",
-    ["Planning", "Artifacts", "Checkpoints", "Distillation", "Training", "Tensors", "Tokenization"]
+    [
+      "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Distillation", "Training",
+      "Planning",
+    ]
   ),
   (
     "vlsi-align",
-    ["Planning", "Artifacts", "Checkpoints", "Models", "Distillation", "Training", "Tensors"]
+    [
+      "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Distillation", "Training",
+      "Planning",
+    ]
   ),
   (
     "vlsi-finetune",
     [
-      "Planning", "Artifacts", "Checkpoints", "Models", "Distillation", "Training", "Tensors",
-      "Reporting",
+      "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Distillation", "Training",
+      "Reporting", "Planning",
     ]
   ),
   (
     "vlsi-evaluate",
     [
-      "Artifacts", "Checkpoints", "Models", "Decoding", "Evaluation", "Training", "Tokenization",
-      "Imaging",
+      "Kernels", "Artifacts", "Tokenization", "Imaging", "Models", "Decoding", "Training",
+      "Evaluation",
     ]
   ),
   (
-    "vlsi-plan", ["Artifacts", "Checkpoints", "Evaluation", "Kernels", "Planning", "Training"]
+    "vlsi-plan", ["Kernels", "Artifacts", "Checkpoints", "Training", "Evaluation", "Planning"]
   ),
-  ("vlsi-report", ["Artifacts", "Kernels", "Reporting"]),
+  ("vlsi-report", ["Kernels", "Artifacts", "Reporting"]),
   ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (
     "vlsi-generate",
     [
-      "Artifacts", "Checkpoints", "Models", "Decoding", "Distillation", "Training",
-      "Tokenization", "Imaging",
+      "Kernels", "Artifacts", "Checkpoints", "Tokenization", "Imaging", "Models", "Decoding",
+      "Distillation", "Training",
     ]
   ),
-  ("vlsi-dump", ["Artifacts", "Checkpoints", "Tokenization", "Models"]),
+  ("vlsi-dump", ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Models"]),
 ]
 
 /// The tests, and what they test besides the floors.

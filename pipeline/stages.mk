@@ -52,19 +52,30 @@ runs/%/samples/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*
 	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
 	  --model $(student) --output $(@D)
 
+# Those of a teacher of another family: the same conversations, by its own processor.
+runs/%/samples-teacher/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) \
+    $$(call teacher_files,$$*) | $(BUILT)
+	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
+	  --model $(teacher) --output $(@D)
+teacher_samples = runs/$1/samples$(if $(OWN_$1),-teacher)
+
 # A sample of the data set, to check and to plan with: what is there now, not what was.
 define survey
-@rm -rf runs/$*/.survey
+@rm -rf runs/$*/.survey runs/$*/.survey-teacher
+$(if $(OWN_$*),$(BIN)/vlsi-prepare $(call options,$*) --spread 256 --dataset $(dataset)$(images_option) \
+	  --model $(teacher) --output runs/$*/.survey-teacher)
 $(BIN)/vlsi-prepare $(call options,$*) --spread 256 --dataset $(dataset)$(images_option) \
 	  --model $(student) --output runs/$*/.survey
 endef
 
+own_survey = $(if $(OWN_$*), --teacher-samples runs/$*/.survey-teacher)
+
 # MARK: The teacher's and the student's branch
 
-runs/%/features/teacher/manifest.json: runs/%/samples/manifest.json \
+runs/%/features/teacher/manifest.json: $$(call teacher_samples,$$*)/manifest.json \
     runs/%/$(SLICES)/features-teacher $$(call teacher_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role teacher --model $(teacher) \
-	  --samples runs/$*/samples --output $(@D)
+	  --samples $(call teacher_samples,$*) --output $(@D)
 
 runs/%/features/student/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-student $$(call student_files,$$*) | $(BUILT)
@@ -83,9 +94,9 @@ runs/%/verbalizers/student/manifest.json: runs/%/features/student/manifest.json 
 
 runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
     runs/%/verbalizers/teacher/manifest.json runs/%/$(SLICES)/targets \
-    $$(call student_files,$$*) | $(BUILT)
+    $$(if $$(OWN_$$*),runs/%/samples/manifest.json) $$(call student_files,$$*) | $(BUILT)
 	$(BIN)/vlsi-target $(call options,$*) --teacher $(teacher) --student $(student) \
-	  --features runs/$*/features/teacher --verbalizers runs/$*/verbalizers/teacher \
+	  $(if $(OWN_$*),--samples runs/$*/samples )--features runs/$*/features/teacher --verbalizers runs/$*/verbalizers/teacher \
 	  --output $(@D)
 
 # MARK: The student learns

@@ -27,7 +27,7 @@ public struct Run: Sendable {
   /// The artifacts that a run can have, in the order of the graph, before its evaluations. The
   /// report itself is none.
   static let known = [
-    "samples", "features/teacher", "features/student", "verbalizers/teacher",
+    "samples", "samples-teacher", "features/teacher", "features/student", "verbalizers/teacher",
     "verbalizers/student", "targets", "adapter", "model", "features/model", "compare/sft/model",
     "compare/last-layer/adapter", "compare/last-layer/model",
   ]

@@ -217,6 +217,20 @@ extension Tokenizer {
     }
   }
 
+  /// Throws 65 naming both and the first difference unless one vocabulary begins with the other: ids
+  /// that both have are the same tokens. Enough where each side's samples are its own.
+  /// - Parameters: as of `requireTeachers`
+  public func requireSharedIDs(
+    _ other: Tokenizer, of teacher: String, at student: String
+  ) throws {
+    let count = min(tokens.count, other.tokens.count)
+    guard tokens[..<count] != other.tokens[..<count] else { return }
+    throw Failure(
+      .badData, "teacher and student have different tokens for the same ids", at: student,
+      expected: "those of \(teacher)", found: difference(from: other),
+      advice: "What the teacher says is compared token by token: take a teacher with these tokens")
+  }
+
   /// The first thing in which two tokenizers differ, in words.
   private func difference(from other: Tokenizer) -> String {
     func shown(_ id: Int, _ tokens: [[UInt8]?]) -> String {

@@ -67,6 +67,13 @@ public final class ExampleReader {
     return try checked(index).size
   }
 
+  /// A sample's supervised positions and the tokens to be predicted there [s]. Throws 65 as `example`
+  /// does, also for a sample that is not there.
+  public func supervision(_ index: Int) throws -> (positions: [Int32], labels: [Int32]) {
+    let record = try checked(index)
+    return (record.positions, record.labels)
+  }
+
   /// The record, held against the model before anything is asked for by its numbers.
   private func checked(_ index: Int) throws -> SampleRecord {
     let record = try SampleRecord(

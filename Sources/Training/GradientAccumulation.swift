@@ -11,7 +11,8 @@ extension ExampleBatch {
   ///   - losses: tensors of one element each, of the model's outputs at `rows`
   /// - Returns: the sum of the losses.
   public func accumulateGradients(
-    in model: VisionLanguageModel, layers: Set<Int> = [], visual: Tensor? = nil, checkpointing: Bool,
+    in model: VisionLanguageModel, layers: Set<Int> = [], visual: Tensor? = nil,
+    checkpointing: Bool,
     losses: (Tape, VisionLanguageModel.Output) throws -> [Tensor]
   ) rethrows -> Double {
     let tape = Tape(recording: true)

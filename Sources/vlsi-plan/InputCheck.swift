@@ -19,7 +19,10 @@ struct InputCheck {
   func run() throws {
     let teacher = try teacher.map { try Backbone($0) }
     let student = try student.map { try Backbone($0) }
-    if let teacher, let student { try RunInputs.requireFit(student: student, teacher: teacher) }
+    if let teacher, let student {
+      try RunInputs.requireFit(
+        student: student, teacher: teacher, ownSamples: preset.run.teacherSamples == .own)
+    }
     for (backbone, layers, role) in [
       (teacher, preset.extract.teacherLayers, "teacher"),
       (student, preset.extract.studentLayers, "student"),

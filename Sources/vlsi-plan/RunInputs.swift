@@ -11,23 +11,29 @@ struct RunInputs {
   let studentSamples: ExampleReader
 
   /// - Throws: 65 or 66 for the first thing that is missing, broken or does not fit.
-  init(teacher: String, student: String, samples: String) throws {
+  /// - Parameter ownSamples: what the teacher's own processor prepared, for one of another family.
+  init(teacher: String, student: String, samples: String, ownSamples: String?) throws {
     self.teacher = try Backbone(teacher)
     self.student = try Backbone(student)
-    try Self.requireFit(student: self.student, teacher: self.teacher)
+    try Self.requireFit(
+      student: self.student, teacher: self.teacher, ownSamples: ownSamples != nil)
     teacherSamples = try ExampleReader(
-      samples: samples, config: self.teacher.config, processor: self.teacher.processor)
+      samples: ownSamples ?? samples, config: self.teacher.config,
+      processor: self.teacher.processor)
     studentSamples = try ExampleReader(
       samples: samples, config: self.student.config, processor: self.student.processor)
-    for backbone in [self.teacher, self.student] {
-      try backbone.requireSamples(studentSamples.artifact)
-    }
+    try self.teacher.requireSamples(teacherSamples.artifact)
+    try self.student.requireSamples(studentSamples.artifact)
   }
 
-  /// One tokenizer, and images seen alike.
+  /// One tokenizer, and images seen alike; with samples of the teacher's own, tokens of the same ids.
   ///
   /// - Throws: 65 naming both and what differs.
-  static func requireFit(student: Backbone, teacher: Backbone) throws {
+  static func requireFit(student: Backbone, teacher: Backbone, ownSamples: Bool) throws {
+    if ownSamples {
+      return try student.tokenizer.requireSharedIDs(
+        teacher.tokenizer, of: teacher.directory, at: student.directory)
+    }
     try student.tokenizer.requireTeachers(
       teacher.tokenizer, of: teacher.directory, at: student.directory)
     // Both must see the same image tokens: the same patches, merged alike.
@@ -35,7 +41,8 @@ struct RunInputs {
     where here != there {
       throw Failure(
         .badData, "teacher and student see images in other patches: the \(what) differs",
-        at: student.directory, expected: "\(here), that of \(teacher.directory)", found: "\(there)")
+        at: student.directory, expected: "\(here), that of \(teacher.directory)", found: "\(there)",
+        advice: "For a teacher of another family set run.teacher_samples: own in the preset")
     }
   }
 }

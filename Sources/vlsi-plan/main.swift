@@ -28,6 +28,8 @@ struct PlanCommand: StageCommand {
   var student: String?
   @Option(help: "Samples of the data set, as vlsi-prepare --spread makes them.")
   var samples: String?
+  @Option(help: "The same for a teacher of another family, prepared by its own processor.")
+  var teacherSamples: String?
   @Option(help: "The run's folder: its disk must have room.")
   var run: String?
   @Flag(help: "Only check preset, checkpoints, data, memory and disk; rehearse nothing.")
@@ -77,7 +79,8 @@ struct PlanCommand: StageCommand {
       ).run()
     }
     guard let teacher, let student, let samples, let run else { return }
-    let inputs = try RunInputs(teacher: teacher, student: student, samples: samples)
+    let inputs = try RunInputs(
+      teacher: teacher, student: student, samples: samples, ownSamples: teacherSamples)
     let survey = try SampleSurvey(inputs.studentSamples, limit: stage.limit)
     let plan = try RunPlan(
       teacher: inputs.teacher.checkpoint, student: inputs.student.checkpoint,

@@ -42,7 +42,7 @@ extension Conversation {
   ///
   /// - Parameter dialect: whose control tokens no text may spell.
   /// - Throws: `Rejection`.
-  init(_ entry: JSON, index: Int, dialect: ChatDialect = .qwen2VL) throws {
+  init(_ entry: JSON, index: Int, dialect: ChatDialect) throws {
     guard entry.asObject != nil else {
       throw Rejection("the entry is \(entry.kind), expected an object")
     }

@@ -13,7 +13,7 @@ struct PrepareCommand: StageCommand {
   static let name = "vlsi-prepare"
   static let abstract = "Turn conversations about images into token ids and pixels."
   static let example = """
-    vlsi-prepare --dataset data.json --images images --model Qwen2-VL-2B --output samples
+    vlsi-prepare --dataset data.json --images images --model models/2b --output samples
     """
 
   @Option(

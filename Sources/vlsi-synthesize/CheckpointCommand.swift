@@ -116,10 +116,22 @@ struct CheckpointCommand: StageCommand {
       }
     }
     try CheckpointWriter.requireSpace(for: outputs, at: output)
+    let chat = type(of: config).chat
+    let own = try? ChatForm(directory: folder, dialect: chat)
+    let form = own ?? ChatForm(chat)
     try CheckpointWriter.write(
       to: partial, config: config, over: Array(like.otherMembers.text().utf8), tensors: outputs,
       shardLimit: ModelSize.shardLimit, carry: folder,
-      chatTemplate: ChatForm(directory: folder, dialect: type(of: config).chat).template)
+      chatTemplate: form.template)
+    // What counts are the settings that follow.
+    try Files.remove("\(partial)/processor_config.json")
+    // The tokenizer's folder may be another family's, whose template is not carried over.
+    if form.template != own?.template {
+      for name in ["chat_template.json", "chat_template.jinja"] {
+        try Files.remove("\(partial)/\(name)")
+      }
+      try writeAtomically(form.template, to: "\(partial)/chat_template.jinja")
+    }
     try writeAtomically(
       like.preprocessor.text(pretty: true), to: "\(partial)/preprocessor_config.json")
     try writeAtomically(

@@ -26,12 +26,14 @@ struct Speaker {
   private let teacherHead: LanguageHead
   private let studentHead: LanguageHead
   private let settings: TargetSettings
+  /// Of the student, where the teacher has its own.
+  private let studentSamples: ExampleReader?
   private let facts: [String: JSON]
 
   /// - Throws: `Failure` 65 naming both sides when two inputs do not belong together, 78 when
   ///   `target.top_k` exceeds the shared vocabulary.
   init(
-    teacher: String, student: String, features: String, verbalizers: String,
+    teacher: String, student: String, features: String, verbalizers: String, samples: String?,
     settings: TargetSettings
   ) throws {
     self.settings = settings
@@ -44,8 +46,17 @@ struct Speaker {
     try trained.requireInput("model.weights", teacherCheckpoint.fingerprint, from: teacher)
 
     let tokenizer = learning.tokenizer.fingerprint
-    try learning.tokenizer.requireTeachers(teaching.tokenizer, of: teacher, at: student)
-    try artifact.requireInput("model.tokenizer", tokenizer, from: teacher)
+    if let samples {
+      try learning.tokenizer.requireSharedIDs(teaching.tokenizer, of: teacher, at: student)
+      let reader = try ExampleReader(
+        samples: samples, config: learning.config, processor: learning.processor)
+      try learning.requireSamples(reader.artifact)
+      studentSamples = reader
+    } else {
+      try learning.tokenizer.requireTeachers(teaching.tokenizer, of: teacher, at: student)
+      studentSamples = nil
+    }
+    try artifact.requireInput("model.tokenizer", teaching.tokenizer.fingerprint, from: teacher)
 
     self.verbalizers = try VerbalizerSet(trained)
     for layer in self.features.layers where self.verbalizers[layer] == nil {
@@ -70,10 +81,10 @@ struct Speaker {
     var inputs = [
       "teacher.weights": teacherCheckpoint.fingerprint,
       "student.weights": studentCheckpoint.fingerprint,
-      "teacher.tokenizer": tokenizer, "student.tokenizer": tokenizer,
+      "teacher.tokenizer": teaching.tokenizer.fingerprint, "student.tokenizer": tokenizer,
       "features": artifact.fingerprint, "verbalizers": trained.fingerprint,
     ]
-    inputs["samples"] = artifact.manifest.inputs["samples"]
+    inputs["samples"] = studentSamples?.artifact.fingerprint ?? artifact.manifest.inputs["samples"]
     self.inputs = inputs
     facts = [
       "teacher": .string(teacher), "student": .string(student),
@@ -102,6 +113,25 @@ struct Speaker {
     try Training.forEachGroup(
       indices, limit: StageMemory.positionsPerPass, read: features.features, cost: { $0.count },
       body)
+  }
+
+  /// Gives a sample's targets the positions that they have in the student's sample, whose tokens at
+  /// them must be the same.
+  /// - Throws: `Failure(.badData)` naming the sample and the first token that differs.
+  func move(_ target: inout SoftTargetRecord) throws {
+    guard let studentSamples else { return }
+    let (positions, labels) = try studentSamples.supervision(target.index)
+    guard labels == target.labels else {
+      let place = zip(labels, target.labels).enumerated().first { $1.0 != $1.1 }?.offset
+      throw Failure(
+        .badData, "teacher and student are supervised at other tokens",
+        at: studentSamples.artifact.place(of: target.index),
+        expected: place.map { "token \(target.labels[$0]) as supervised token \($0)" }
+          ?? "\(target.labels.count) supervised tokens",
+        found: place.map { "token \(labels[$0])" } ?? "\(labels.count)",
+        advice: "Prepare both from the same conversations, with a context that holds them whole")
+    }
+    target.positions = positions
   }
 
   /// What the teacher says about these samples, in their order.

@@ -24,6 +24,12 @@ struct Target: StageCommand {
   var features: String
   @Option(help: "The teacher's verbalizers.")
   var verbalizers: String
+  @Option(
+    help: """
+      The student's samples, where the teacher's features are of samples of its own: supervised \
+      positions are matched token by token.
+      """)
+  var samples: String?
   @Option(help: "How the distributions are stored (default: the preset's).")
   var form: TargetSettings.Form?
   @Option(help: "The targets artifact to write.")
@@ -35,7 +41,7 @@ struct Target: StageCommand {
     settings.form = form ?? settings.form
     let speaker = try Speaker(
       teacher: teacher, student: student, features: features, verbalizers: verbalizers,
-      settings: settings)
+      samples: samples, settings: settings)
     guard
       let writer = try stage.artifact(
         at: output, kind: .targets, settings: ["target": settings.json], inputs: speaker.inputs,
@@ -56,8 +62,9 @@ struct Target: StageCommand {
       var entropy = MeanEntropy()
       try speaker.forEachGroup(members) { group in
         try stage.checkInterrupt()
-        for target in try speaker.targets(group) {
+        for var target in try speaker.targets(group) {
           entropy.add(target)
+          try speaker.move(&target)
           try append(target.record(width: speaker.width, precision: settings.elementType))
         }
         advance(group.count)

@@ -51,7 +51,7 @@ import Testing
       let width = model.config.text.hiddenSize
       let verbalizers = VerbalizerSet(
         layers: [1, 2], finalNorm: model.finalNorm.array,
-        form: VerbalizerForm(backbone: .init(model.config.text)), seed: 1)
+        form: VerbalizerForm(backbone: model.config.text.block), seed: 1)
       for verbalizer in verbalizers.all {
         VerbalizerTests.awaken(verbalizer)
         if !options.trainVerbalizers { verbalizer.parameters.forEach { $0.freeze() } }
@@ -82,16 +82,19 @@ import Testing
         + (options.trainVerbalizers ? verbalizers.all.flatMap(\.parameters) : [])
         + (interaction.widening ?? [])
 
-      let vision = model.config.vision
+      let numbers = 16 * model.config.encoder.patchDimension
       let image = ModelImage(
         grid: ImageGrid(height: 4, width: 4),
-        patches: (0..<16 * vision.patchDimension).map { _ in Float(generator.normal()) })
+        patches: (0..<numbers).map { _ in Float(generator.normal()) })
       let pad = Int32(model.config.imageTokenID)
       func text(_ count: Int) -> [Int32] {
         (0..<count).map { _ in Int32(generator.below(Self.vocabulary)) }
       }
+      var seeing = text(2)
+      seeing += [pad, pad, pad, pad]
+      seeing += text(7)
       let conversations: [(ids: [Int32], images: [ModelImage], positions: [Int])] = [
-        (text(2) + [pad, pad, pad, pad] + text(7), [image], [8, 9, 10, 11]),
+        (seeing, [image], [8, 9, 10, 11]),
         (text(11), [], [2, 3, 7, 8, 9]), (text(9), [], [4, 5, 6, 7]),
       ]
       let examples = conversations.enumerated().map { index, conversation in
@@ -104,7 +107,7 @@ import Testing
       passes = try [examples[..<2], examples[2...]].map { part in
         let targets = try part.map { try Self.targets(of: $0, teacherHead, through: head) }
         return (
-          ExampleBatch(Array(part), model: model), TeacherOutputs(targets, head: teacherHead)
+          try ExampleBatch(Array(part), model: model), TeacherOutputs(targets, head: teacherHead)
         )
       }
       normaliser = Float(examples.reduce(0) { $0 + $1.positions.count })

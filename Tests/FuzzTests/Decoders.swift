@@ -301,7 +301,7 @@ struct Decoder {
         + #""<image><image> two"},{"role":"assistant","content":"x","weight":1}]}"#,
     ]
     func conversation(_ bytes: [UInt8], _ index: Int = 0) throws {
-      _ = try Conversation(JSON(parsing: bytes, place: "entry"), index: index)
+      _ = try Conversation(JSON(parsing: bytes, place: "entry"), index: index, dialect: .qwen2VL)
     }
     let table = [
       "index\timage\tquestion\thint\tA\tB\tanswer\tcategory\n0\tiVBORw0KGgoAAAANSUhEUg\tWhat?\tnan"

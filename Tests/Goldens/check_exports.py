@@ -17,7 +17,8 @@
 
 The file of --expected is a safetensors file with `input_ids` int32 [n], `logits` [n, V] or [rows, V]
 with `rows` int32, and where there are images `image_grid` int32 [I, 3] and `pixel_values`
-[patches, C T P P]. Exit 0: everything holds. 1: something does not, said on standard error.
+[patches, C T P P]; of tiled images (LLaVA-OneVision) also `image_sizes` int32 [I, 2], the patches row
+by row of every tile. Exit 0: everything holds. 1: something does not, said on standard error.
 """
 
 import argparse
@@ -60,7 +61,7 @@ def import_torchvision():
 # Before transformers, which looks for it.
 HAS_TORCHVISION = import_torchvision()
 
-from transformers import AutoConfig, Qwen2VLForConditionalGeneration  # noqa: E402
+from transformers import AutoConfig, AutoModelForImageTextToText  # noqa: E402
 
 
 def refuse(message):
@@ -70,7 +71,7 @@ def refuse(message):
 
 def load_checkpoint(directory):
     """The model in float32; refuses missing, unexpected and misshapen tensors."""
-    model, report = Qwen2VLForConditionalGeneration.from_pretrained(
+    model, report = AutoModelForImageTextToText.from_pretrained(
         directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
     wrong = {kind: sorted(map(str, names)) for kind, names in report.items() if names}
     if wrong:
@@ -112,18 +113,26 @@ def check_processor(directory):
     ids = tokenizer.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, return_dict=False)
     config = AutoConfig.from_pretrained(directory)
-    wanted = [config.vision_start_token_id, config.image_token_id, config.vision_end_token_id]
-    start = ids.index(config.vision_start_token_id) if wanted[0] in ids else 0
-    if ids[start:start + 3] != wanted:
+    wanted = [getattr(config, name, None) for name in (
+        "vision_start_token_id", "image_token_id", "vision_end_token_id")]
+    wanted = [token for token in wanted if token is not None]
+    if not any(ids[start:start + len(wanted)] == wanted for start in range(len(ids))):
         refuse(f"{directory}: the chat template gives {tokenizer.decode(ids)!r}")
     if tokenizer.eos_token_id != config.text_config.eos_token_id:
         refuse(f"{directory}: turns end with {tokenizer.eos_token_id}")
     processor = AutoImageProcessor.from_pretrained(directory)
-    grid = processor(images=[Image.new("RGB", (80, 60))], return_tensors="pt")["image_grid_thw"][0]
-    patches = [config.vision_config.patch_size, config.vision_config.spatial_merge_size]
-    if [processor.patch_size, processor.merge_size] != patches:
-        refuse(f"{directory}: patches of {processor.patch_size}, merged by {processor.merge_size}")
-    print(json.dumps({"tokens": len(ids), "patches": grid.tolist()}))
+    features = processor(images=[Image.new("RGB", (80, 60))], return_tensors="pt")
+    if is_tiled(config):
+        tile, pinpoints = processor.size["height"], [list(size) for size in processor.image_grid_pinpoints]
+        if [tile, pinpoints] != [config.vision_config.image_size, config.image_grid_pinpoints]:
+            refuse(f"{directory}: tiles of {tile}, filling {pinpoints}")
+        shape = features["pixel_values"].shape
+    else:
+        shape = features["image_grid_thw"][0].tolist()
+        patches = [config.vision_config.patch_size, config.vision_config.spatial_merge_size]
+        if [processor.patch_size, processor.merge_size] != patches:
+            refuse(f"{directory}: patches of {processor.patch_size}, merged by {processor.merge_size}")
+    print(json.dumps({"tokens": len(ids), "patches": list(shape)}))
 
 
 def check_card(directory):
@@ -160,29 +169,62 @@ def check_snippet(directory, picture):
     print(json.dumps({"snippet": said.getvalue().strip()}))
 
 
+def is_tiled(config):
+    """Whether images are seen in tiles (LLaVA-OneVision), not as one grid of patches."""
+    return hasattr(config, "image_grid_pinpoints")
+
+
 def random_inputs(config):
-    """A short prompt around one image of 2 x 2 merged tokens, from a fixed seed."""
+    """A short prompt around one image, from a fixed seed: 2 x 2 merged tokens, or one tile."""
     torch.manual_seed(0)
-    words = torch.randint(0, min(config.text_config.vocab_size, config.vision_start_token_id), (8,))
-    words = words[words != config.image_token_id]
-    image = [config.vision_start_token_id] + [config.image_token_id] * 4 + [config.vision_end_token_id]
     vision = config.vision_config
-    side = 2 * vision.spatial_merge_size
-    width = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
+    words = torch.randint(0, min(config.text_config.vocab_size, config.image_token_id - 8), (8,))
+    if is_tiled(config):
+        side = vision.image_size // vision.patch_size
+        pads, around, frames = side * side + 1, [], 1
+    else:
+        side, pads, frames = 2 * vision.spatial_merge_size, 4, vision.temporal_patch_size
+        around = [config.vision_start_token_id, config.vision_end_token_id]
+    channels = getattr(vision, "in_channels", getattr(vision, "num_channels", 3))
+    image = around[:1] + [config.image_token_id] * pads + around[1:]
     return {
         "input_ids": torch.cat([torch.tensor(image), words]).int(),
-        "image_grid": torch.tensor([[1, side, side]]), "pixel_values": torch.randn(side * side, width),
+        "image_grid": torch.tensor([[1, side, side]]),
+        "pixel_values": torch.randn(side * side, channels * frames * vision.patch_size**2),
     }
+
+
+def tiles(config, grid, pixels):
+    """The images [I, most tiles, C, S, S] whose tiles were cut into `pixels`, each filled up with blank
+    tiles; what fills no patch at a tile's lower and right edge is blank too."""
+    size, patch = config.vision_config.image_size, config.vision_config.patch_size
+    images = torch.zeros(len(grid), int(grid[:, 0].max()), pixels.shape[1] // patch**2, size, size)
+    start = 0
+    for image, (count, rows, columns) in zip(images, grid.tolist()):
+        part = pixels[start:start + count * rows * columns]
+        start += len(part)
+        part = part.reshape(count, rows, columns, -1, patch, patch).permute(0, 3, 1, 4, 2, 5)
+        image[:count, :, :rows * patch, :columns * patch] = part.reshape(
+            count, -1, rows * patch, columns * patch)
+    return images
 
 
 def run(model, config, inputs):
     ids = inputs["input_ids"].long()[None]
     arguments = {"input_ids": ids, "use_cache": False}
     if inputs.get("image_grid") is not None and inputs["image_grid"].numel():
-        arguments |= {
-            "image_grid_thw": inputs["image_grid"].long(), "pixel_values": inputs["pixel_values"].float(),
-            "mm_token_type_ids": (ids == config.image_token_id).int(),
-        }
+        grid, pixels = inputs["image_grid"].long(), inputs["pixel_values"].float()
+        if is_tiled(config):
+            # One tile each: the images of a conversation with several, which are not cut.
+            sizes, alone = inputs.get("image_sizes"), "image_sizes" in inputs
+            arguments |= {
+                "pixel_values": tiles(config, grid, pixels),
+                "image_sizes": sizes if alone else torch.full((len(grid), 2), config.vision_config.image_size),
+                "batch_num_images": torch.tensor([1] * len(grid) if alone else [max(len(grid), 2)]),
+            }
+        else:
+            arguments |= {"image_grid_thw": grid, "pixel_values": pixels}
+            arguments["mm_token_type_ids"] = (ids == config.image_token_id).int()
     with torch.no_grad():
         return model(**arguments).logits[0]
 

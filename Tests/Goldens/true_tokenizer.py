@@ -1,7 +1,8 @@
 """The true tokenizer of Qwen2-VL, and what the tokenizers library gives with it for varied text.
 
     python true_tokenizer.py make DIR       the tokenizer's files as the hub's Qwen2-VL has them:
-        tokenizer.json, tokenizer_config.json, chat_template.json, vocab.json, merges.txt
+        tokenizer.json, tokenizer_config.json, chat_template.json, vocab.json, merges.txt;
+        with --onevision the special tokens are LLaVA-OneVision's
     python true_tokenizer.py expect DIR     texts with their ids into DIR/expected.bin, made from
         a seed and the Unicode tables; prints how long the library took, on one thread
 
@@ -31,6 +32,8 @@ SPECIAL = [
     "<|box_start|>", "<|box_end|>", "<|quad_start|>", "<|quad_end|>", "<|vision_start|>",
     "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>",
 ]
+# LLaVA-OneVision's, which knows no vision tokens; Qwen2.5-VL's and Qwen3-VL's begin with Qwen2-VL's.
+ONEVISION = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>"]
 CHAT_TEMPLATE = (
     "{% set image_count = namespace(value=0) %}{% set video_count = namespace(value=0) %}"
     "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
@@ -89,7 +92,7 @@ def alphabet():
     return [chr(b) if b in own else chr(next(rest)) for b in range(256)]
 
 
-def make(folder, tiktoken):
+def make(folder, tiktoken, special=SPECIAL):
     characters = alphabet()
     word = lambda token: "".join(characters[b] for b in token)
     found = ranks(tiktoken)
@@ -97,7 +100,7 @@ def make(folder, tiktoken):
     pairs = [" ".join(map(word, pair)) for pair in merges(found)]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
              "special": True}
-    added = {len(vocabulary) + i: token for i, token in enumerate(SPECIAL)}
+    added = {len(vocabulary) + i: token for i, token in enumerate(special)}
     level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False,
              "use_regex": False}
     files = {
@@ -116,7 +119,7 @@ def make(folder, tiktoken):
         "tokenizer_config.json": {
             "add_prefix_space": False,
             "added_tokens_decoder": {str(i): {"content": t, **flags} for i, t in added.items()},
-            "additional_special_tokens": SPECIAL[1:], "bos_token": None,
+            "additional_special_tokens": special[1:], "bos_token": None,
             "chat_template": CHAT_TEMPLATE, "clean_up_tokenization_spaces": False,
             "eos_token": "<|im_end|>", "errors": "replace", "model_max_length": 32768,
             "pad_token": "<|endoftext|>", "padding_side": "left", "split_special_tokens": False,
@@ -124,6 +127,9 @@ def make(folder, tiktoken):
         "chat_template.json": {"chat_template": CHAT_TEMPLATE},
         "vocab.json": vocabulary,
     }
+    if special is not SPECIAL:
+        # Of another family, whose own template counts.
+        del files["chat_template.json"], files["tokenizer_config.json"]["chat_template"]
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         with open(folder / name, "w", encoding="utf-8") as out:
@@ -300,10 +306,11 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["make", "expect"])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--tiktoken", help="qwen.tiktoken, else that of an installed dashscope")
+    parser.add_argument("--onevision", action="store_true", help="LLaVA-OneVision's special tokens")
     parser.add_argument("--lines", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.what == "make":
-        make(arguments.folder, arguments.tiktoken)
+        make(arguments.folder, arguments.tiktoken, ONEVISION if arguments.onevision else SPECIAL)
     else:
         expect(arguments.folder, arguments.lines, arguments.seed)

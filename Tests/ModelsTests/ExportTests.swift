@@ -54,13 +54,18 @@ import Testing
     let patches = sample.images.flatMap(\.patches)
     let grids = sample.images.flatMap { [$0.grid.time, $0.grid.height, $0.grid.width] }
     let count = sample.images.reduce(0) { $0 + $1.grid.time * $1.grid.height * $1.grid.width }
-    let bytes = Safetensors.encode([
+    var tensors = [
       ("input_ids", RawTensor(int32: sample.inputIDs, shape: [sample.inputIDs.count])),
       ("image_grid", RawTensor(int32: grids.map(Int32.init), shape: [sample.images.count, 3])),
       ("pixel_values", RawTensor(float32: patches, shape: [count, patches.count / count])),
       ("logits", RawTensor(float32: logits.array, shape: logits.shape)),
-    ])
-    try Data(bytes).write(to: URL(fileURLWithPath: expected))
+    ]
+    let sizes = sample.images.compactMap(\.grid.original).flatMap { [$0.height, $0.width] }
+    if !sizes.isEmpty {
+      tensors.append(
+        ("image_sizes", RawTensor(int32: sizes.map(Int32.init), shape: [sizes.count / 2, 2])))
+    }
+    try Data(Safetensors.encode(tensors)).write(to: URL(fileURLWithPath: expected))
     let process = Process(), output = Pipe()
     process.executableURL = URL(fileURLWithPath: python)
     let script = Goldens.root.deletingLastPathComponent().appendingPathComponent("check_exports.py")
@@ -85,10 +90,14 @@ import Testing
     let config = model.config
     var random = SplitMix64(seed: 1)
     let encoder = config.encoder
+    // Two tokens high and wide, or a whole tile.
     let merge = Int(Double(encoder.patchesPerToken).squareRoot())
+    let sides = [2 * merge, (config as? LlavaOneVisionConfig)?.vision.side].compactMap { $0 }
+    let side = try #require(
+      sides.last { config.imageTokens(ImageGrid(height: $0, width: $0)) != nil })
     let image = ModelImage(
-      grid: ImageGrid(height: 2 * merge, width: 2 * merge),
-      patches: (0..<(4 * encoder.patchesPerToken * encoder.patchDimension)).map { _ in
+      grid: ImageGrid(height: side, width: side),
+      patches: (0..<(side * side * encoder.patchDimension)).map { _ in
         Float.random(in: -2...2, using: &random)
       })
     let words = (0..<12).map { _ in Int32.random(in: 0..<1000, using: &random) }

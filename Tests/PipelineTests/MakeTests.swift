@@ -111,7 +111,9 @@ import Testing
     let (outcome, calls) = try shop.make()
     #expect(outcome.code == 0)
     #expect(calls.isEmpty)
-    for word in ["make distill-tiny", "make distill-2b", "2b 7b tiny", "redo-STAGE-NAME"] {
+    for word in [
+      "make distill-tiny", "make distill-2b", "2b 7b llava-onevision-0.5b", "redo-STAGE-NAME",
+    ] {
       #expect(outcome.output.contains(word), "\(word)")
     }
     #expect(!FileManager.default.fileExists(atPath: "\(shop.path)/runs"))
@@ -377,7 +379,9 @@ import Testing
     let shop = try Workshop()
     let (outcome, _) = try shop.make("distil-tiny")
     #expect(outcome.code == 2)
-    #expect(outcome.errors.contains("error: no target distil-tiny. Runs: 2b-trial 2b 7b tiny."))
+    #expect(
+      outcome.errors.contains(
+        "error: no target distil-tiny. Runs: 2b-trial 2b 7b llava-onevision-0.5b "))
   }
 
   @Test("ablate makes what cells share once, by seed, and a second time nothing")

@@ -6,7 +6,7 @@ import Tokenization
 
 @Suite struct ConversationTests {
   func conversation(_ text: String) throws -> Conversation {
-    try Conversation(try JSON(parsing: text, place: "test"), index: 5)
+    try Conversation(try JSON(parsing: text, place: "test"), index: 5, dialect: .qwen2VL)
   }
 
   func reason(_ text: String) -> String? {

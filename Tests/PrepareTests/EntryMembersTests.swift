@@ -7,7 +7,7 @@ import Tokenization
 @Suite("What an entry says is followed or refused, never dropped")
 struct EntryMembersTests {
   private func conversation(_ text: String) throws -> Conversation {
-    try Conversation(try JSON(parsing: text, place: "test"), index: 0)
+    try Conversation(try JSON(parsing: text, place: "test"), index: 0, dialect: .qwen2VL)
   }
 
   private func asked(_ content: String, more: String = "") throws -> [Turn.Part] {

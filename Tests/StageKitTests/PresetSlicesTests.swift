@@ -94,7 +94,7 @@ import Testing
     func write(_ path: String = "é") throws -> [String] {
       try PresetSlices(preset, seed: 1, brought: ["TEACHER": path]).write(to: scratch("a/sft."))
     }
-    #expect(try write().count == 12)
+    #expect(try write().count == 13)
     #expect(try write().isEmpty)
     preset.target.topK = 5
     #expect(try write() == ["targets"])

@@ -43,7 +43,8 @@ public struct PresetSlices {
     slice("model", preset.finetune, seed: seed, needs: ["STUDENT"])
     slice("evaluation", preset.evaluate, needs: ["BENCHMARK"])
     slice("report", preset.report)
-    // Two answers for Make itself.
+    // Answers for Make itself.
+    texts.append(("teacher-samples", "\(preset.run.teacherSamples.rawValue)\n"))
     texts.append(("threads", "\(preset.run.threads)\n"))
     let isEmbedded = preset.sections.contains(SynthesizeSettings.name)
     texts.append(("embedded", isEmbedded ? "yes\n" : "no\n"))

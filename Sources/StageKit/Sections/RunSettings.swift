@@ -8,10 +8,21 @@ public struct RunSettings: SettingsSection {
   /// are ordered by their number, which shows in the last bits.
   public var threads = 0
 
+  /// The teacher reads samples that its own processor prepared from the same conversations: for a
+  /// teacher of another family than the student's.
+  public var teacherSamples = TeacherSamples.shared
+
+  public enum TeacherSamples: String, SettingWord {
+    /// Those of the student.
+    case shared
+    case own
+  }
+
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
     try settings("seed", &seed)
     try settings("threads", &threads, in: 0...4096, .execution)
+    try settings("teacher_samples", &teacherSamples)
   }
 }
