@@ -6,7 +6,8 @@ preset=pipeline/$1.yaml
 cat <<END
 
 TEACHER    the checkpoint to learn from: a folder with config.json, safetensors, tokenizer.json
-STUDENT    the checkpoint that learns: the same family, the same tokenizer
+STUDENT    the checkpoint that learns: the same family (or, with run.teacher_samples: own, another
+           whose tokenizer gives the same ids)
 DATASET    conversations about images: LLaVA, ShareGPT or OpenAI messages, JSON or JSON Lines
 IMAGES     the folder that its image paths start from
 BENCHMARK  questions to score with, a TSV in VLMEvalKit's columns; may be left out

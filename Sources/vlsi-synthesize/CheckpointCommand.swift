@@ -17,7 +17,9 @@ struct CheckpointCommand: StageCommand {
   @OptionGroup var common: CommonOptions
 
   @Option(
-    help: ArgumentHelp("Whose shape it has.", valueName: "size"),
+    help: ArgumentHelp(
+      "Whose shape it has: \(ModelFamilies.sizes.map(\.name).joined(separator: ", ")).",
+      valueName: "size"),
     completion: .list(ModelFamilies.sizes.map(\.name)),
     transform: { name in
       if let size = ModelSize.named(name) { return size }

@@ -1,8 +1,8 @@
 import Artifacts
 import Checkpoints
-import Models
 import Foundation
 import Imaging
+import Models
 import TestSupport
 import Testing
 
@@ -103,5 +103,45 @@ import Testing
       let bytes = try config.hubJSON(over: Array(json.text().utf8))
       #expect(try JSON(parsing: bytes, place: "written")["tie_word_embeddings"] == .bool(tied))
     }
+  }
+
+  // MARK: The other families
+
+  static let familyReleases = ["4.57.1", "5.24.0"]
+
+  /// A model's numbers, whatever the file has besides.
+  private func numbers(_ config: any ModelConfig) throws -> JSON {
+    try JSON(parsing: Array(config.hubJSON(over: nil)), place: "written")
+  }
+
+  @Test(arguments: familyReleases)
+  func `config.json of the smallest sizes is that of the published, and stays so`(
+    release: String
+  ) throws {
+    for name in ["qwen2.5-vl-3b", "qwen3-vl-2b", "llava-onevision-0.5b"] {
+      let folder = folder("families/" + release, name)
+      let expected = try #require(ModelFamilies.sizes.first { $0.name == name })
+      let config = try ModelFamilies.config(directory: folder)
+      #expect(try numbers(config) == numbers(expected.config), "\(name)")
+      let written = try JSON(
+        parsing: config.hubJSON(over: Files.read(folder + "/config.json")), place: "written")
+      let again = try ModelFamilies.config(written, place: "written")
+      #expect(try numbers(again) == numbers(expected.config), "\(name)")
+      // The processor, wherever it is kept, is that of the hub's file.
+      let file = try TemporaryFolder()
+      try file.write(expected.preprocessor.text(), to: "preprocessor_config.json")
+      #expect(
+        try ImageProcessor(directory: folder) == ImageProcessor(directory: file.path), "\(name)")
+    }
+  }
+
+  @Test(arguments: ["qwen2_5_vl-tiny", "qwen3_vl-tiny", "llava_onevision-tiny"])
+  func `the same weights of another family are the same model, whichever release saved them`(
+    name: String
+  ) throws {
+    let models = try Self.familyReleases.map {
+      try Checkpoint(directory: folder("families/" + $0, name))
+    }
+    #expect(models[0].fingerprint == models[1].fingerprint)
   }
 }

@@ -22,6 +22,7 @@ import Testing
     checkGradients(input: [[3, 13]]) { tape, x, _ in tape.silu(x[0]) }
     checkGradients(input: [[3, 13]]) { tape, x, _ in tape.quickGELU(x[0]) }
     checkGradients(input: [[3, 13]]) { tape, x, _ in tape.gelu(x[0]) }
+    checkGradients(input: [[3, 13]]) { tape, x, _ in tape.geluTanh(x[0]) }
     checkGradients(input: [[3, 13]]) { tape, x, _ in tape.scaled(x[0], by: 0.7) }
   }
 
@@ -55,6 +56,22 @@ import Testing
     checkGradients(input: [[4, 3]]) { tape, x, _ in tape.squaredDistance(x[0], to: target) }
     checkGradients(input: [[4, 3]]) { tape, x, _ in
       tape.squaredDistance(x[0], to: target, normaliser: 9)
+    }
+  }
+
+  @Test func rowsOfSeveral() {
+    checkGradients(input: [[5, 3], [2, 3]]) { tape, x, _ in
+      tape.addRows(x[0], at: [3, 0], x[1])
+    }
+    // A row that is tapped twice, and one that nobody taps.
+    checkGradients(input: [[4, 3]]) { tape, x, _ in
+      tape.weightedRows(x[0], [[(0, 0.5), (2, -1.5)], [], [(2, 2)]])
+    }
+    checkGradients(input: [[2, 3], [1, 3]], weights: [[3]]) { tape, x, w in
+      tape.stacked([x[0], tape.row(w[0]), x[1], x[0]])
+    }
+    checkGradients(input: [[3, 2], [3, 5]]) { tape, x, _ in
+      tape.sideBySide([x[0], x[1], x[0]])
     }
   }
 
