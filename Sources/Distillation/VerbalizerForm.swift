@@ -126,7 +126,7 @@ public struct VerbalizerForm: Sendable, Equatable {
       case .verbFFN: 10 * d
       case .ffn: 4 * d + 6 * backbone.intermediate
       case .mlp: 4 * d
-      case .decoder: 20 * d + 6 * backbone.intermediate
+      case .decoder: 20 * max(d, backbone.querySize) + 6 * backbone.intermediate
       }
     return 4 * d + depth * block
   }

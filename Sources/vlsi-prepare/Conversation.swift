@@ -14,6 +14,14 @@ struct Rejection: Error, Equatable {
     self.reason = readable(reason, most: 800)
     self.id = id
   }
+
+  /// Of what an entry may hold besides text and images, by its name there: `video`, `audio_url`, …
+  static func unsupported(_ medium: String, at place: String = "") -> Rejection {
+    let what =
+      medium.holds(bytes: "video")
+      ? "videos are" : medium.holds(bytes: "audio") ? "audio is" : "\(medium) are"
+    return Rejection("\(place)\(what) not supported; text and images are")
+  }
 }
 
 /// An image as an entry names it.

@@ -10,7 +10,7 @@ enum EntryMembers {
   static func refuse(in entry: JSON) throws {
     for name in ["video", "videos", "audio", "audios", "tools"] {
       guard let value = entry.member(name), !isNothing(value) else { continue }
-      throw Rejection("\(name.begins(bytes: "video") ? "videos are" : "\(name) is") not supported")
+      throw Rejection.unsupported(name)
     }
     for name in ["weight", "loss", "loss_scale"] {
       guard let value = entry.member(name), value != true, value.asDouble != 1 else { continue }

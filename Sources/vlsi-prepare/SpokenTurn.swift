@@ -70,8 +70,8 @@ struct SpokenTurn {
     _ text: String, _ role: Turn.Role, isLast: Bool
   ) throws -> [Turn.Part] {
     guard role == .user else { return [.text(text)] }
-    for (tag, what) in [("<video>", "videos"), ("<audio>", "audio")] where text.holds(bytes: tag) {
-      throw Rejection("a place \(tag): \(what) not supported")
+    for tag in ["<video>", "<audio>"] where text.holds(bytes: tag) {
+      throw Rejection.unsupported(tag, at: "a place \(tag): ")
     }
     let tag = Conversation.placeholder.utf8
     guard text.holds(bytes: Conversation.placeholder) else { return [.text(text)] }
@@ -137,7 +137,7 @@ private struct SpokenPart {
         throw Rejection("a size for an image that is named elsewhere: give it there")
       }
     case "video", "video_url", "audio", "audio_url", "input_audio":
-      throw Rejection("\(type.begins(bytes: "video") ? "videos are" : "audio is") not supported")
+      throw Rejection.unsupported(type)
     default: throw Rejection("unknown part \"\(readable(type, most: 40))\"")
     }
   }

@@ -136,15 +136,21 @@ import Testing
     }
   }
 
-  @Test("A decoder verbalizer is the backbone's decoder block, bit for bit")
-  func decoderBlock() throws {
-    let student =
+  @Test(
+    "A decoder verbalizer is the backbone's decoder block, bit for bit",
+    arguments: [
+      ("data/student", "model.layers.0.", 0),
+      // Norms of queries and keys, no bias, heads wider than their share; its bf16 is widened by tiles.
+      ("Tests/Goldens/model/qwen3", "model.language_model.layers.0.", 5e-6),
+    ])
+  func decoderBlock(checkpoint: String, prefix: String, tolerance: Double) throws {
+    let folder =
       URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent().path + "/data/student"
-    let model = try VisionLanguageModel(Checkpoint(directory: student))
+      .deletingLastPathComponent().deletingLastPathComponent().path + "/" + checkpoint
+    let model = try VisionLanguageModel(Checkpoint(directory: folder))
     let text = model.config.text
     let tape = Tape(recording: false)
-    let ids = (0..<11).map { Int32($0 * 37 % 500) }
+    let ids = (0..<11).map { Int32($0 * 37 % 50) }
     let batch = try model.pack([ModelSample(inputIDs: ids)])
     let expected = try #require(model.forward(batch, tape: tape, layers: [1]).hidden[1])
 
@@ -154,13 +160,15 @@ import Testing
       layer: 1, form: form, finalNorm: [Float](repeating: 1, count: text.hiddenSize), seed: 1)
     verbalizer.train()
     for weight in form.weights {
-      let source = try #require(model.weights["model.layers.0." + weight.name])
+      let source = try #require(model.weights[prefix + weight.name])
       #expect(source.shape == weight.shape)
       verbalizer[weight.name].mutableValues?.update(from: source.floats, count: source.count)
     }
     let embedded = model.enter(batch, tape: tape).x
-    #expect(
-      verbalizer.forward(tape, embedded, answers: [0..<ids.count]).array == expected.array)
+    let found = verbalizer.forward(tape, embedded, answers: [0..<ids.count]).array
+    #expect(worst(found, expected.array.map { Double($0) }) <= tolerance)
+    // The form comes back from a file's metadata as it was.
+    #expect(try VerbalizerForm(form.metadata, place: "metadata") == form)
   }
 
   @Test("A decoder verbalizer attends within an answer and nowhere else")

@@ -109,9 +109,16 @@ import Testing
 
   static let familyReleases = ["4.57.1", "5.24.0"]
 
-  /// A model's numbers, whatever the file has besides.
+  /// A model's numbers, but for what follows from its tokenizer and weights, which a size leaves open.
   private func numbers(_ config: any ModelConfig) throws -> JSON {
-    try JSON(parsing: Array(config.hubJSON(over: nil)), place: "written")
+    func kept(_ json: JSON) -> JSON {
+      guard let members = json.asObject else { return json }
+      return .object(
+        members.filter { name, _ in
+          !["token_id", "token_index", "dtype"].contains { name.hasSuffix($0) }
+        }.mapValues(kept))
+    }
+    return kept(.object(config.members))
   }
 
   @Test(arguments: familyReleases)
@@ -122,7 +129,7 @@ import Testing
       let folder = folder("families/" + release, name)
       let expected = try #require(ModelFamilies.sizes.first { $0.name == name })
       let config = try ModelFamilies.config(directory: folder)
-      #expect(try numbers(config) == numbers(expected.config), "\(name)")
+      #expect(try numbers(config).text() == numbers(expected.config).text(), "\(name)")
       let written = try JSON(
         parsing: config.hubJSON(over: Files.read(folder + "/config.json")), place: "written")
       let again = try ModelFamilies.config(written, place: "written")

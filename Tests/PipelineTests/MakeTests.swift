@@ -381,7 +381,7 @@ import Testing
     #expect(outcome.code == 2)
     #expect(
       outcome.errors.contains(
-        "error: no target distil-tiny. Runs: 2b-trial 2b 7b llava-onevision-0.5b "))
+        "error: no target distil-tiny. Runs: 2b-trial 2b 7b llava-onevision-0.5b-trial "))
   }
 
   @Test("ablate makes what cells share once, by seed, and a second time nothing")

@@ -86,8 +86,11 @@ struct EntryMembersTests {
   @Test(
     "What is not supported is named",
     arguments: [
-      (#""x <video>""#, "", "video"), (#""x""#, #""audios": ["a.wav"],"#, "audio"),
-      (#"[{"video": "a.mp4"}, "x"]"#, "", "video"), (#""x""#, #""weight": 0.2,"#, "weight"),
+      (#""x <video>""#, "", "videos are not supported; text and images are"),
+      (#""x""#, #""video": "a.mp4","#, "videos are not supported; text and images are"),
+      (#""x""#, #""audios": ["a.wav"],"#, "audio is"), (#""x""#, #""tools": [3],"#, "tools are"),
+      (#"[{"video": "a.mp4"}, "x"]"#, "", "videos are not supported; text and images are"),
+      (#""x""#, #""weight": 0.2,"#, "weight"),
       (#"[{"type": "image", "image": "a", "max_pixels": "many"}]"#, "", "max_pixels"),
       (#"[{"type": "text", "text": "x", "image": "a"}]"#, "", "a text part with an image"),
     ])
