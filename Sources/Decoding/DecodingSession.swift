@@ -2,8 +2,9 @@ import Kernels
 import Models
 import Tensors
 
-/// Who speaks from a sequence: the model itself, or one of its layers through a verbalizer.
-public struct Voice {
+/// Where answers are read out of the decoder: behind all blocks, which is the model itself, or behind
+/// one of them, through a verbalizer.
+public struct Readout {
   /// The decoder blocks that run for it; its states are the outputs of the last of them.
   public let depth: Int
   /// Whether `vectors` needs all states of an answer so far, not only the newest.
@@ -23,18 +24,18 @@ public struct Voice {
 }
 
 extension VisionLanguageModel {
-  /// The model's own voice: all blocks and the final norm.
-  public var voice: Voice {
-    Voice(depth: config.text.layers) { [language] tape, x, _ in language.norm(tape, x) }
+  /// The model's own readout: all blocks and the final norm.
+  public var readout: Readout {
+    Readout(depth: config.text.layers) { [language] tape, x, _ in language.norm(tape, x) }
   }
 }
 
 /// Token-by-token decoding of several sequences side by side, with their keys and values cached.
-/// The voices of a prompt and the beams of a search share the prompt's cache; a sequence runs only
-/// as many blocks as its voice needs.
+/// The readouts of a prompt and the beams of a search share the prompt's cache; a sequence runs only
+/// as many blocks as its readout needs.
 public final class DecodingSession {
   private let model: VisionLanguageModel
-  private let voices: [Voice]
+  private let readouts: [Readout]
   private let tape = Tape(recording: false)
   /// The keys and values of all prompts behind each other, by layer [tokens, width].
   private var promptKeys: [Tensor] = []
@@ -43,9 +44,9 @@ public final class DecodingSession {
 
   private struct Sequence {
     let prompt: Range<Int>
-    let voice: Int
+    let readout: Int
     var own: GrowingCache
-    /// The answer's states so far [n, d], for a voice that looks back.
+    /// The answer's states so far [n, d], for a readout that looks back.
     var states: Tensor?
     /// The next token's position, the same along all three axes.
     var position: Int32
@@ -58,20 +59,20 @@ public final class DecodingSession {
   /// The number of sequences.
   public var count: Int { sequences.count }
 
-  /// Runs the prompts and keeps their keys and values. Every voice begins a sequence of every
-  /// prompt: prompt by prompt, the voices in order.
+  /// Runs the prompts and keeps their keys and values. Every readout begins a sequence of every
+  /// prompt: prompt by prompt, the readouts in order.
   /// Returns the session and what the head reads at each prompt's last token, [sequences, d]. Throws
   /// 65 for a prompt that does not fit the model.
   public static func start(
-    _ model: VisionLanguageModel, prompts: [ModelSample], voices: [Voice]
+    _ model: VisionLanguageModel, prompts: [ModelSample], readouts: [Readout]
   ) throws -> (session: DecodingSession, vectors: Tensor) {
-    let session = DecodingSession(model, voices: voices)
+    let session = DecodingSession(model, readouts: readouts)
     return (session, try session.prefill(prompts))
   }
 
-  private init(_ model: VisionLanguageModel, voices: [Voice]) {
+  private init(_ model: VisionLanguageModel, readouts: [Readout]) {
     self.model = model
-    self.voices = voices
+    self.readouts = readouts
   }
 
   private func prefill(_ prompts: [ModelSample]) throws -> Tensor {
@@ -80,26 +81,26 @@ public final class DecodingSession {
     for rows in batch.sampleRows {
       let last = [batch.positions.time, batch.positions.height, batch.positions.width]
         .compactMap { $0[rows].max() }.max()
-      for voice in voices.indices {
+      for readout in readouts.indices {
         sequences.append(
           Sequence(
-            prompt: rows, voice: voice,
-            own: GrowingCache(layers: voices[voice].depth, width: width),
+            prompt: rows, readout: readout,
+            own: GrowingCache(layers: readouts[readout].depth, width: width),
             position: (last ?? -1) + 1))
       }
     }
     let ends = batch.sampleRows.map { $0.upperBound - 1 }
     let vectors = Tensor([sequences.count, model.config.text.hiddenSize])
     var passage = model.enter(batch, tape: tape)
-    for layer in 0..<(voices.map(\.depth).max() ?? 0) {
+    for layer in 0..<(readouts.map(\.depth).max() ?? 0) {
       let x = model.block(layer, &passage, tape: tape) { [self] tape, q, k, v in
         promptKeys.append(k)
         promptValues.append(v)
         return tape.attention(q, k, v, heads: language.heads, layout: batch.layout)
       }
-      for (number, voice) in voices.enumerated() where voice.depth == layer + 1 {
-        let speakers = prompts.indices.map { $0 * voices.count + number }
-        speak(voice, tape.gatherRows(x, ends), speakers, into: vectors)
+      for (number, readout) in readouts.enumerated() where readout.depth == layer + 1 {
+        let rows = prompts.indices.map { $0 * readouts.count + number }
+        read(readout, tape.gatherRows(x, ends), rows, into: vectors)
       }
     }
     return vectors
@@ -108,10 +109,10 @@ public final class DecodingSession {
   /// Appends one token to every sequence; returns what the head reads there, [sequences, d].
   public func step(_ tokens: [Int32]) -> Tensor {
     let language = model.language
-    // The deepest first: what still runs are always the first rows. Rows of one voice lie together.
+    // The deepest first: what still runs are always the first rows. Rows of one readout lie together.
     let order = sequences.indices.sorted {
-      let left = sequences[$0].voice, right = sequences[$1].voice
-      return (-voices[left].depth, left, $0) < (-voices[right].depth, right, $1)
+      let left = sequences[$0].readout, right = sequences[$1].readout
+      return (-readouts[left].depth, left, $0) < (-readouts[right].depth, right, $1)
     }
     let places = order.map { sequences[$0].position }
     for index in sequences.indices {
@@ -121,18 +122,18 @@ public final class DecodingSession {
     let vectors = Tensor([sequences.count, model.config.text.hiddenSize])
     var x = tape.embedding(order.map { tokens[$0] }, model.embedding)
     var (cosine, sine) = language.rotaryTables((places, places, places))
-    for layer in 0..<(order.first.map { voices[sequences[$0].voice].depth } ?? 0) {
+    for layer in 0..<(order.first.map { readouts[sequences[$0].readout].depth } ?? 0) {
       x = language.blocks[layer].forward(tape, x, cosine: cosine, sine: sine) {
         attend($0, Array(order.prefix($1.rows)), layer, $1, $2, $3)
       }
       var running = x.rows
-      while running > 0, case let number = sequences[order[running - 1]].voice,
-        voices[number].depth == layer + 1
+      while running > 0, case let number = sequences[order[running - 1]].readout,
+        readouts[number].depth == layer + 1
       {
         var first = running - 1
-        while first > 0, sequences[order[first - 1]].voice == number { first -= 1 }
-        speak(
-          voices[number], tape.gatherRows(x, Array(first..<running)),
+        while first > 0, sequences[order[first - 1]].readout == number { first -= 1 }
+        read(
+          readouts[number], tape.gatherRows(x, Array(first..<running)),
           Array(order[first..<running]), into: vectors)
         running = first
       }
@@ -146,15 +147,15 @@ public final class DecodingSession {
   }
 
   /// Writes what the head reads for the newest states [n, d] of the sequences `speakers`, which have
-  /// one voice, to their rows of `vectors`.
-  private func speak(
-    _ voice: Voice, _ newest: Tensor, _ speakers: [Int], into vectors: Tensor
+  /// one readout, to their rows of `vectors`.
+  private func read(
+    _ readout: Readout, _ newest: Tensor, _ rows: [Int], into vectors: Tensor
   ) {
     let d = newest.columns
     var states = newest
-    var answers = speakers.indices.map { $0..<$0 + 1 }
-    if voice.looksBack {
-      for (row, index) in speakers.enumerated() {
+    var answers = rows.indices.map { $0..<$0 + 1 }
+    if readout.looksBack {
+      for (row, index) in rows.enumerated() {
         let before = sequences[index].states
         let count = before?.rows ?? 0
         let all = Tensor([count + 1, d])
@@ -162,7 +163,7 @@ public final class DecodingSession {
         (all.values + count * d).update(from: newest.values + row * d, count: d)
         sequences[index].states = all
       }
-      let parts = speakers.compactMap { sequences[$0].states }
+      let parts = rows.compactMap { sequences[$0].states }
       states = Tensor([parts.reduce(0) { $0 + $1.rows }, d])
       var start = 0
       answers = parts.map { part in
@@ -171,12 +172,12 @@ public final class DecodingSession {
         return start..<start + part.rows
       }
     }
-    let spoken = voice.vectors(tape, states, answers)
-    for (index, rows) in zip(speakers, answers) {
+    let wanted = readout.vectors(tape, states, answers)
+    for (index, rows) in zip(rows, answers) {
       (vectors.values + index * d).update(
-        from: spoken.values + (rows.upperBound - 1) * d, count: d)
+        from: wanted.values + (rows.upperBound - 1) * d, count: d)
     }
-    withExtendedLifetime(spoken) {}
+    withExtendedLifetime(wanted) {}
   }
 
   /// Attention of one new row for each of the sequences `order` names, once its key and value are

@@ -28,7 +28,7 @@ public struct GenerationSettings {
   }
 }
 
-/// What a voice answered.
+/// What a readout answered.
 public struct Answer: Sendable, Equatable {
   public enum End: String, Sendable {
     /// A stop token.
@@ -51,27 +51,27 @@ extension VisionLanguageModel {
     config.text.maxPositions - prompt.inputIDs.count
   }
 
-  /// The answers of every voice to every prompt, side by side: prompt by prompt, the voices in
-  /// order. Equal to transformers' `generate`, for a voice that is the model's own.
-  /// - voices: who answers; the model where nothing is given.
+  /// The answers of every readout to every prompt, side by side: prompt by prompt, the readouts in
+  /// order. Equal to transformers' `generate`, for a readout that is the model's own.
+  /// - readouts: who answers; the model where nothing is given.
   /// - between: called between two steps, to stop by throwing.
   /// - name: what messages call an answer, by its place.
   /// - onToken: called with the answer's place and each new token, in order of generation; not
   ///   during a beam search, whose tokens are certain only at its end.
   public func generate(
-    _ prompts: [ModelSample], voices: [Voice]? = nil, _ settings: GenerationSettings,
+    _ prompts: [ModelSample], readouts: [Readout]? = nil, _ settings: GenerationSettings,
     name: (Int) -> String = { "answer \($0 + 1)" },
     between: () throws -> Void, onToken: (Int, Int32) throws -> Void
   ) throws -> [Answer] {
-    let voices = voices ?? [voice]
+    let readouts = readouts ?? [readout]
     // Where each answer starts, and how long it may be.
     let seats = prompts.flatMap { prompt in
-      voices.map { _ in
+      readouts.map { _ in
         (prompt: prompt.inputIDs, limit: min(settings.maxNewTokens, room(after: prompt)))
       }
     }
     guard seats.contains(where: { $0.limit > 0 }) else { return seats.map { _ in Answer() } }
-    let (session, vectors) = try DecodingSession.start(self, prompts: prompts, voices: voices)
+    let (session, vectors) = try DecodingSession.start(self, prompts: prompts, readouts: readouts)
     if case .beams(let search) = settings.method {
       return try search.run(self, session, vectors, seats, settings, name, between)
     }
@@ -80,9 +80,9 @@ extension VisionLanguageModel {
 
   /// As the other `generate`, without a look at what happens on the way.
   public func generate(
-    _ prompts: [ModelSample], voices: [Voice]? = nil, _ settings: GenerationSettings
+    _ prompts: [ModelSample], readouts: [Readout]? = nil, _ settings: GenerationSettings
   ) throws -> [Answer] {
-    try generate(prompts, voices: voices, settings, between: {}) { _, _ in }
+    try generate(prompts, readouts: readouts, settings, between: {}) { _, _ in }
   }
 
   /// Token by token, each from its own distribution.

@@ -164,6 +164,12 @@ extension TextConfig {
     var headDimension: Int?
     /// Whether the text's own word on tied embeddings counts too.
     var readsTextTie = true
+
+    /// Those of `Qwen2Config`, without M-RoPE.
+    static let qwen2 = Defaults(
+      hiddenSize: 4096, layers: 32, heads: 32, keyValueHeads: 32, intermediateSize: 22_016,
+      vocabularySize: 151_936, ropeTheta: 10_000, mropeSection: [], rmsNormEpsilon: 1e-6,
+      maxPositions: 32_768)
   }
 
   /// Throws 65 when a number is out of range or two do not fit together.
@@ -269,5 +275,5 @@ extension TextConfig {
   }
 
   /// The double that prints as the float does: 1e-06, not 9.999999974752427e-07.
-  private static func shortest(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
+  static func shortest(_ value: Float) -> Double { Double("\(value)") ?? Double(value) }
 }

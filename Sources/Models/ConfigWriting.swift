@@ -12,10 +12,16 @@ extension ModelConfig {
   public func hubJSON(over base: [UInt8]?) throws -> [UInt8] {
     guard let base else { return Array(JSON.object(members).text(pretty: true).utf8) }
     let json = try JSON(parsing: base, place: "config.json")
-    let old = (try? Self(json, place: "config.json"))?.members
+    let old = Self.members(of: json)
     if old == members { return base }
     let merged = mergedMembers(members, of: old, into: json.asObject ?? [:], adding: old == nil)
     return Array(JSON.object(merged).text(pretty: true).utf8)
+  }
+
+  /// What a config.json says, in the hub's dialect; nil where it is no model's as yet, though its
+  /// members might all be left out.
+  fileprivate static func members(of json: JSON) -> [String: JSON]? {
+    json["model_type"] == nil ? nil : (try? Self(json, place: "config.json"))?.members
   }
 
   public var fingerprintText: String { JSON.object(members).text(pretty: true) }
@@ -56,7 +62,7 @@ extension FlatConfig {
   public func hubJSON(over base: [UInt8]?) throws -> [UInt8] {
     guard let base else { return Array(JSON.object(members).text(pretty: true).utf8) }
     let json = try JSON(parsing: base, place: "config.json")
-    let old = (try? Self(json, place: "config.json"))?.members
+    let old = Self.members(of: json)
     let isNested = json["text_config"]?.asObject != nil
     if old == members, !isNested { return base }
     let merged = mergedMembers(members, of: old, into: Self.flattened(json), adding: true)

@@ -6,7 +6,8 @@ import Training
 
 /// What this machine does in a second, measured.
 public struct Rates: Sendable {
-  public struct Backbone: Sendable {
+  /// Of one model.
+  public struct Model: Sendable {
     /// Operations a second of the vision encoder; nil for data without images.
     public var encoding: Double?
     /// Operations a second of the decoder blocks.
@@ -27,8 +28,8 @@ public struct Rates: Sendable {
     }
   }
 
-  public var teacher: Backbone
-  public var student: Backbone
+  public var teacher: Model
+  public var student: Model
   /// Operations of the student's forward pass a second, when its gradient follows: of adapters, and
   /// of the weights themselves.
   public var adapters: Double
@@ -61,12 +62,12 @@ public struct Rates: Sendable {
     directory: String
   ) throws {
     let large = try Rehearsal(plan.teacher, reader: teacherSamples, threads: plan.threads)
-    teacher = Backbone(
+    teacher = Model(
       encoding: large.encodingSpeed(), forward: large.forwardSpeed(),
       speaking: try large.speakingPace())
     projecting = try large.projectingPace(to: plan.student)
     let small = try Rehearsal(plan.student, reader: studentSamples, threads: plan.threads)
-    student = Backbone(
+    student = Model(
       encoding: small.encodingSpeed(), forward: small.forwardSpeed(),
       speaking: try small.speakingPace())
     let align = plan.preset.align

@@ -128,7 +128,7 @@ public struct RunPlan {
 
   private func extract(
     _ name: String, _ checkpoint: Checkpoint, _ needs: ModelNeeds, _ layers: [Int],
-    _ speeds: Rates.Backbone?, _ rates: Rates?
+    _ speeds: Rates.Model?, _ rates: Rates?
   ) -> StageCost {
     let passes = survey.extractionPasses(
       tokens: preset.extract.tokensPerBatch, samplesPerShard: preset.prepare.samplesPerShard)
@@ -148,13 +148,13 @@ public struct RunPlan {
   }
 
   /// Seconds to encode every image once.
-  private func encoding(_ needs: ModelNeeds, _ speeds: Rates.Backbone) -> Double {
+  private func encoding(_ needs: ModelNeeds, _ speeds: Rates.Model) -> Double {
     guard let speed = speeds.encoding else { return 0 }
     return survey.sum { needs.encodingOperations(patches: $0.patches) } / speed
   }
 
   private func verbalize(
-    _ name: String, _ checkpoint: Checkpoint, _ layers: [Int], _ speeds: Rates.Backbone?,
+    _ name: String, _ checkpoint: Checkpoint, _ layers: [Int], _ speeds: Rates.Model?,
     _ rates: Rates?
   ) -> StageCost {
     let settings = preset.verbalize

@@ -108,13 +108,13 @@ public enum StageMemory {
       + (largest.max() ?? 0)
   }
 
-  /// AdamW's moments of so many weights.
   /// Bytes on disk of the saved states of a training of `count` numbers, the one that is being
   /// written included.
   static func trainingStates(_ count: Int, _ settings: OptimizerSettings) -> Int {
     TrainingState.mostCopies * (4 * count + moments(count, settings))
   }
 
+  /// Bytes of AdamW's moments of so many weights.
   static func moments(_ count: Int, _ settings: OptimizerSettings) -> Int {
     Moments.byteCount(count, settings.adamW.moments)
   }

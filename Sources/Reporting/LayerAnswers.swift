@@ -52,7 +52,7 @@ public struct LayerAnswers: Sendable {
       let questions = LayerAnswers.chosen(benchmark.questions, count: count)
       rows = questions.map { Row(question: $0, image: nil, given: []) }
       for backbone in ["student", "model"] {
-        let speakers = try Speakers(run, backbone)
+        let layers = try AnsweringLayers(run, backbone)
         for number in rows.indices {
           let pictures = try questions[number].pictures.map {
             try LayerAnswers.image($0, benchmark)
@@ -61,7 +61,7 @@ public struct LayerAnswers: Sendable {
           rows[number].given.append(
             (
               backbone,
-              try speakers.ask(
+              try layers.ask(
                 questions[number], pictures, maxNewTokens: maxNewTokens, between: between)
             ))
         }
@@ -80,7 +80,7 @@ public struct LayerAnswers: Sendable {
       if byTask[question.category] == nil { tasks.append(question.category) }
       byTask[question.category, default: []].append(question)
     }
-    return Speech.spread(count, of: tasks.count).compactMap { place in
+    return LayerPredictions.spread(count, of: tasks.count).compactMap { place in
       byTask[tasks[place]].flatMap { $0.at($0.count / 2) }
     }
   }
@@ -96,11 +96,11 @@ public struct LayerAnswers: Sendable {
 }
 
 /// A backbone whose layers answer.
-private struct Speakers {
+private struct AnsweringLayers {
   private let backbone: Backbone
   private let builder: PromptBuilder
   private let defaults: GenerationDefaults
-  private let voices: [(layer: String, voice: Voice)]
+  private let readouts: [(layer: String, readout: Readout)]
 
   init(_ run: Run, _ role: String) throws {
     let contender: Contender = role == "model" ? .model : .student
@@ -125,12 +125,12 @@ private struct Speakers {
       let looksBack = verbalizer.form.architecture == .decoder
       return (
         String(verbalizer.layer),
-        Voice(depth: verbalizer.layer, looksBack: looksBack) {
+        Readout(depth: verbalizer.layer, looksBack: looksBack) {
           verbalizer.forward($0, $1, answers: $2)
         }
       )
     }
-    voices = layers + [("last", backbone.model.voice)]
+    readouts = layers + [("last", backbone.model.readout)]
   }
 
   func ask(
@@ -147,12 +147,12 @@ private struct Speakers {
       maxNewTokens: maxNewTokens, stop: defaults.stop.union([builder.end]))
     settings.repetitionPenalty = defaults.repetitionPenalty
     let answers = try backbone.model.generate(
-      [prompt], voices: voices.map(\.voice), settings, between: between
+      [prompt], readouts: readouts.map(\.readout), settings, between: between
     ) { _, _ in }
-    return zip(voices, answers).map { voice, answer in
+    return zip(readouts, answers).map { readout, answer in
       let text = backbone.tokenizer.decode(answer.tokens, skipSpecialTokens: true)
       return LayerAnswers.Answered(
-        layer: voice.layer, text: text, isRight: Prediction(text, for: question).isCorrect)
+        layer: readout.layer, text: text, isRight: Prediction(text, for: question).isCorrect)
     }
   }
 }

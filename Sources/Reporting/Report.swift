@@ -12,7 +12,7 @@ public struct Report: Sendable {
   let interaction: [(contender: Contender, curves: InteractionCurves)]
   let matches: MatchHistory?
   let finetuning: [Curve]
-  let speech: Speech
+  let predictions: LayerPredictions
   let layerAnswers: LayerAnswers
   let answers: AnswerTable
   let ablations: [Ablations]
@@ -72,13 +72,13 @@ public struct Report: Sendable {
     self.matches = matches
     // VLsI's curve is drawn last, and strongest.
     self.finetuning = finetuning.reversed()
-    speech = Speech(run, count: passages)
+    predictions = LayerPredictions(run, count: passages)
     layerAnswers = try LayerAnswers(
       run, count: questions, maxNewTokens: maxNewTokens, between: between)
     answers = AnswerTable(scores, run)
     costs = Cost.all(run)
     ablations = run.ablations()
-    gaps = run.gaps + speech.gaps + layerAnswers.gaps
+    gaps = run.gaps + predictions.gaps + layerAnswers.gaps
     self.run = run
   }
 

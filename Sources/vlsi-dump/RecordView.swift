@@ -36,7 +36,8 @@ struct RecordView {
         record.tensors.mapValues { tensor in
           [
             "dtype": .string(tensor.type.rawValue),
-            "shape": .array(tensor.shape.map { .int($0) }), "statistics": Moments(tensor).json,
+            "shape": .array(tensor.shape.map { .int($0) }),
+            "statistics": NumberSummary(tensor).json,
           ]
         }),
     ]
@@ -62,10 +63,11 @@ struct RecordView {
       Output.line("  \(key): \(Human.line(value, limit: 160))")
     }
     if !record.metadata.isEmpty { Output.line() }
-    var table = Table(["tensor", "type", "shape"] + Moments.columns)
+    var table = Table(["tensor", "type", "shape"] + NumberSummary.columns)
     for name in names {
       guard let tensor = record.tensors[name] else { continue }
-      table.add([name, tensor.type.rawValue, Human.shape(tensor.shape)] + Moments(tensor).cells)
+      table.add(
+        [name, tensor.type.rawValue, Human.shape(tensor.shape)] + NumberSummary(tensor).cells)
     }
     table.show()
     guard let tokenizer else { return }
@@ -123,7 +125,7 @@ struct RecordView {
   private func showPositions(_ positions: [Int32], _ labels: [Int32], _ tokenizer: Tokenizer) {
     let layers = names.filter { $0.hasPrefix("entropy.") }
     let entropies = layers.map { (try? record.tensors[$0]?.floats()) ?? [] }
-    let said = layers.map { name -> [(Int32, Float)] in
+    let likeliest = layers.map { name -> [(Int32, Float)] in
       let layer = name.dropFirst("entropy.".count)
       guard let indices = record.tensors["indices.\(layer)"],
         let shares = record.tensors["probabilities.\(layer)"], let width = indices.shape.last,
@@ -135,13 +137,13 @@ struct RecordView {
     Output.line()
     var table = Table(
       [">position", "predicts"]
-        + zip(layers, said).map { name, tops in
+        + zip(layers, likeliest).map { name, tops in
           (tops.isEmpty ? ">" : "") + (tops.isEmpty ? name : "layer \(name.dropFirst(8)) says")
         })
     let shown = min(positions.count, labels.count, 24)
     for row in 0..<shown {
       var cells = ["\(positions[row])", tokenizer.shown(labels[row])]
-      for (entropy, tops) in zip(entropies, said) {
+      for (entropy, tops) in zip(entropies, likeliest) {
         if row < tops.count {
           let share = Human.number(Double((tops[row].1 * 1000).rounded() / 10))
           cells.append("\(tokenizer.shown(tops[row].0)) \(share)%")

@@ -26,12 +26,12 @@ struct Statistics {
       rows = layers.rows
       return
     }
-    columns = ["tensor", "type", "shape"] + Moments.columns + [">rms"]
+    columns = ["tensor", "type", "shape"] + NumberSummary.columns + [">rms"]
     let tensors = try subject.files()
     let progress = stage.progress(total: tensors.names.count, unit: "tensors", label: "statistics")
     for name in tensors.names {
       try stage.checkInterrupt()
-      var moments = Moments()
+      var moments = NumberSummary()
       try tensors.forEachPiece(name) { moments.add($0) }
       rows.append(
         (
@@ -64,14 +64,16 @@ private struct LayerStatistics {
   struct Sums {
     var records = 0
     var rows = 0
-    var values = Moments()
-    var norms = Moments()
-    var cosines = Moments()
-    var first = Moments()
+    var values = NumberSummary()
+    var norms = NumberSummary()
+    var cosines = NumberSummary()
+    var first = NumberSummary()
   }
 
   static let columns =
-    ["tensor", ">records", ">rows"] + Moments.columns + [">norm", ">cosine to the one before", ""]
+    ["tensor", ">records", ">rows"] + NumberSummary.columns + [
+      ">norm", ">cosine to the one before", "",
+    ]
 
   private var sums: [String: Sums] = [:]
 

@@ -35,7 +35,7 @@ struct TensorView {
       "name": .string(name), "dtype": .string(tensor.type.rawValue),
       "shape": .array(wholeShape.map { .int($0) }),
       "rows": [.int(firstRow), .int(firstRow + (tensor.shape.first ?? 1))],
-      "statistics": Moments(tensor).json,
+      "statistics": NumberSummary(tensor).json,
       "values": TensorView.nested(try TensorView.values(tensor), tensor.shape[...]),
     ]
   }
@@ -60,8 +60,8 @@ struct TensorView {
 
   private func showText() throws {
     Output.line("\(name)  \(tensor.type.rawValue) \(Human.shape(wholeShape))  of \(source.path)")
-    var statistics = Table(Moments.columns)
-    statistics.add(Moments(tensor).cells)
+    var statistics = Table(NumberSummary.columns)
+    statistics.add(NumberSummary(tensor).cells)
     statistics.show()
     Output.line()
     let cells = try cells()

@@ -82,7 +82,7 @@ struct Verdict {
   private static func notFinite(_ tensors: TensorFiles, stage: Stage) throws -> [Failure] {
     let progress = stage.progress(total: tensors.names.count, unit: "tensors", label: "verify")
     return try tensors.names.compactMap { name in
-      var moments = Moments()
+      var moments = NumberSummary()
       try tensors.forEachPiece(name) { moments.add($0) }
       progress.advance()
       guard moments.notFinite > 0 else { return nil }

@@ -5,7 +5,7 @@ import Tokenization
 
 /// Answers side by side, as a table or as JSON.
 struct AnswerReport {
-  let names: [SpeakerName]
+  let names: [AnswerSource]
   let answers: [Answer]
   let tokenizer: Tokenizer
 
@@ -15,8 +15,8 @@ struct AnswerReport {
 
   /// One line for each layer, line breaks shown as ⏎; an answer that was cut at the longest ends
   /// in …
-  func table(_ speakers: LayerSpeakers?) -> String {
-    var lines = speakers.map { $0.isReused ? [$0.description] : [] } ?? []
+  func table(_ readouts: LayerReadouts?) -> String {
+    var lines = readouts.map { $0.isReused ? [$0.description] : [] } ?? []
     let titles = names.map { name in
       if case .layer(let number) = name { "layer \(number)" } else { "model" }
     }
@@ -30,7 +30,7 @@ struct AnswerReport {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  func json(model: String, images: [String], prompt: String, speakers: LayerSpeakers?) -> String {
+  func json(model: String, images: [String], prompt: String, readouts: LayerReadouts?) -> String {
     let entries = zip(names, answers).map { name, answer -> JSON in
       var entry: [String: JSON] = [
         "text": .string(text(answer)), "tokens": .array(answer.tokens.map { .int(Int($0)) }),
@@ -44,9 +44,9 @@ struct AnswerReport {
       "model": .string(model), "images": .array(images.map { .string($0) }),
       "prompt": .string(prompt), "answers": .array(entries),
     ]
-    if let speakers {
+    if let readouts {
       report["verbalizers"] = [
-        "directory": .string(speakers.directory), "reused": .bool(speakers.isReused),
+        "directory": .string(readouts.directory), "reused": .bool(readouts.isReused),
       ]
     }
     return JSON.object(report).text(pretty: true)

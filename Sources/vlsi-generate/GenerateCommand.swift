@@ -141,16 +141,16 @@ struct GenerateCommand: StageCommand {
         advice: "Ask less, or give smaller images")
     }
     let settings = try settings(backbone, builder, seed: stage.seed)
-    let speakers = try verbalizers.map { directory in
-      try LayerSpeakers(directory, backbone: backbone, layers: selection())
+    let readouts = try verbalizers.map { directory in
+      try LayerReadouts(directory, backbone: backbone, layers: selection())
     }
-    if let speakers, speakers.isReused, layers == nil { stage.log.info("\(speakers.description)") }
+    if let readouts, readouts.isReused, layers == nil { stage.log.info("\(readouts.description)") }
 
     let isStreaming = format == .text && layers == nil
     var stream = TextStream(backbone.tokenizer, skipSpecialTokens: true)
     var pace = Pace(stage)
     let answers = try backbone.model.generate(
-      [sample], voices: speakers?.voices(alone: layers == nil), settings
+      [sample], readouts: readouts?.readouts(alone: layers == nil), settings
     ) {
       pace.step()
       if stage.interrupted, isStreaming { try StandardOutput.write("\n") }
@@ -165,12 +165,12 @@ struct GenerateCommand: StageCommand {
       try StandardOutput.write(stream.finish() + "\n")
     } else {
       let report = AnswerReport(
-        names: speakers?.names(alone: layers == nil) ?? [.model], answers: answers,
+        names: readouts?.names(alone: layers == nil) ?? [.model], answers: answers,
         tokenizer: backbone.tokenizer)
       try StandardOutput.write(
         format == .json
-          ? report.json(model: model, images: images, prompt: prompt, speakers: speakers)
-          : report.table(speakers))
+          ? report.json(model: model, images: images, prompt: prompt, readouts: readouts)
+          : report.table(readouts))
     }
     pace.log(promptTokens: sample.inputIDs.count)
     if answers.contains(where: { $0.end == .length && $0.tokens.count < maxNewTokens }) {

@@ -41,7 +41,7 @@ struct InputCheck {
     let facts = reader.manifest.facts
     let entries = facts["entries"]?.asInt ?? 0
     let share = entries > 0 ? Double(facts["rejects"]?.asInt ?? 0) / Double(entries) : 0
-    try Verdict.requireFewRejects(share, of: samples, preset)
+    try Readiness.requireFewRejects(share, of: samples, preset)
   }
 
   /// The benchmark is one, and its first picture is where it says.

@@ -87,7 +87,7 @@ struct PlanCommand: StageCommand {
       preset: stage.preset, survey: survey, seed: stage.seed, threads: stage.threads)
     try Files.makeDirectory(run)
     if check {
-      return try Verdict(inputs: inputs, plan: plan, directory: run, rates: nil).show()
+      return try Readiness(inputs: inputs, plan: plan, directory: run, rates: nil).show()
     }
     stage.log.info("rehearsing both backbones with one block each")
     let rates = try Rates(

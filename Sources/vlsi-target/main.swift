@@ -39,39 +39,40 @@ struct Target: StageCommand {
   func run(stage: Stage) throws {
     var settings = stage.preset.target
     settings.form = form ?? settings.form
-    let speaker = try Speaker(
+    let computation = try TargetComputation(
       teacher: teacher, student: student, features: features, verbalizers: verbalizers,
       samples: samples, settings: settings)
     guard
       let writer = try stage.artifact(
-        at: output, kind: .targets, settings: ["target": settings.json], inputs: speaker.inputs,
-        samplesPerShard: speaker.features.artifact.manifest.samplesPerShard,
+        at: output, kind: .targets, settings: ["target": settings.json], inputs: computation.inputs,
+        samplesPerShard: computation.features.artifact.manifest.samplesPerShard,
         before: {
-          try stage.plan(memory: speaker.plannedBytes, advice: "Name fewer target layers.")
+          try stage.plan(memory: computation.plannedBytes, advice: "Name fewer target layers.")
         })
     else { return }
-    if speaker.shared < speaker.teacherHeadRows {
+    if computation.shared < computation.teacherHeadRows {
       stage.log.info(
-        "the teacher's \(speaker.teacherHeadRows) logits are cut to the \(speaker.shared) shared")
+        "the teacher's \(computation.teacherHeadRows) logits are cut to the \(computation.shared) shared"
+      )
     }
 
-    let all = speaker.features.artifact.indices
+    let all = computation.features.artifact.indices
     let indices = stage.limit.map { Array(all.prefix($0)) } ?? all
     try stage.writeShards(of: indices, to: writer, unit: "samples", label: "target") {
       members, append, advance in
       var entropy = MeanEntropy()
-      try speaker.forEachGroup(members) { group in
+      try computation.forEachGroup(members) { group in
         try stage.checkInterrupt()
-        for var target in try speaker.targets(group) {
+        for var target in try computation.targets(group) {
           entropy.add(target)
-          try speaker.move(&target)
-          try append(target.record(width: speaker.width, precision: settings.elementType))
+          try computation.move(&target)
+          try append(target.record(width: computation.width, precision: settings.elementType))
         }
         advance(group.count)
       }
-      return entropy.means(speaker.layers).map { ("entropy.\($0)", .number($1)) }
+      return entropy.means(computation.layers).map { ("entropy.\($0)", .number($1)) }
     }
-    try stage.finish(writer, facts: speaker.facts(settings))
+    try stage.finish(writer, facts: computation.facts(settings))
   }
 }
 

@@ -128,6 +128,15 @@ struct RandomCheckpointTests {
         #expect(read.text == config.text && read.encoder == config.encoder, "\(size.name)")
       }
     }
+    // As they are written: over the members that a size has besides, or none.
+    for size in ModelFamilies.sizes where !size.isTiny {
+      for base in [size.otherMembers, [:]] {
+        let bytes = try size.config.hubJSON(over: Array(base.text().utf8))
+        let read = try ModelFamilies.config(
+          JSON(parsing: bytes, place: size.name), place: size.name)
+        #expect(read.members == size.config.members, "\(size.name)")
+      }
+    }
   }
 
   @Test("Values are normal, the same on any number of threads and in any pieces")

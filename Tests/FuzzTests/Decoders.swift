@@ -247,7 +247,11 @@ struct Decoder {
         }
       },
       try Decoder(
-        "config", .json, [file("data/student/config.json"), file(goldens + "config.json")]
+        "config", .json,
+        [file("data/student/config.json"), file(goldens + "config.json")]
+          + ["qwen2.5", "qwen3", "onevision"].map {
+            try file("Tests/Goldens/model/\($0)/config.json")
+          }
       ) {
         let json = try JSON(parsing: $0, place: "config.json")
         let config = try ModelFamilies.config(json, place: "config.json")

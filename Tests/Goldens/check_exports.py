@@ -129,7 +129,7 @@ def check_processor(directory):
         shape = features["pixel_values"].shape
     else:
         shape = features["image_grid_thw"][0].tolist()
-        patches = [config.vision_config.patch_size, config.vision_config.spatial_merge_size]
+        patches = [config.vision_config.patch_size, getattr(config.vision_config, "spatial_merge_size", 1)]
         if [processor.patch_size, processor.merge_size] != patches:
             refuse(f"{directory}: patches of {processor.patch_size}, merged by {processor.merge_size}")
     print(json.dumps({"tokens": len(ids), "patches": list(shape)}))
@@ -183,7 +183,8 @@ def random_inputs(config):
         side = vision.image_size // vision.patch_size
         pads, around, frames = side * side + 1, [], 1
     else:
-        side, pads, frames = 2 * vision.spatial_merge_size, 4, vision.temporal_patch_size
+        side, frames = 2 * getattr(vision, "spatial_merge_size", 1), getattr(vision, "temporal_patch_size", 1)
+        pads = 4
         around = [config.vision_start_token_id, config.vision_end_token_id]
     channels = getattr(vision, "in_channels", getattr(vision, "num_channels", 3))
     image = around[:1] + [config.image_token_id] * pads + around[1:]

@@ -14,10 +14,11 @@ releases. Without torchvision the video processor is left out where a release ha
 reads it.
 
     /tmp/venv-$version/bin/pip install --no-deps trl
-    /tmp/venv-$version/bin/python Tests/Goldens/make_dialect_goldens.py families
+    /tmp/venv-$version/bin/python Tests/Goldens/make_dialect_goldens.py families [FAMILY]
 
-with 4.57.1 and 5.24.0 makes dialects/families/VERSION, the same for the three other families: the
-smallest published size of each, and FAMILY-tiny with weights.
+with 4.57.1 and 5.24.0 makes dialects/families/VERSION, the same for the three other families, or the
+one whose model_type is given: the smallest published size of each, and FAMILY-tiny with weights. This
+needs torchvision in any case.
 """
 
 import json
@@ -144,11 +145,13 @@ def save_tiny(output, model):
     model.save_pretrained(output, safe_serialization=True)
 
 
-def families(output):
+def families(output, wanted):
     from transformers import AutoModelForImageTextToText
 
-    shutil.rmtree(output, ignore_errors=True)
-    for family, name in FAMILIES.items():
+    for family in wanted or FAMILIES:
+        name = FAMILIES[family]
+        shutil.rmtree(output / name, ignore_errors=True)
+        shutil.rmtree(output / f"{family}-tiny", ignore_errors=True)
         config(published.CONFIGS[name]).save_pretrained(output / name)
         save(output / name, family_processor(family))
         (output / name / "video_preprocessor_config.json").unlink(missing_ok=True)
@@ -159,9 +162,9 @@ def families(output):
 def main():
     dialects = ROOT / "Tests/Goldens/dialects"
     output = dialects / transformers.__version__
-    if sys.argv[1:] == ["families"]:
+    if sys.argv[1:2] == ["families"]:
         output = dialects / "families" / transformers.__version__
-        families(output)
+        families(output, sys.argv[2:])
     else:
         shutil.rmtree(output, ignore_errors=True)
         for name, members in HUB.items():

@@ -112,4 +112,53 @@ import Testing
     #expect(written["rope_scaling"]?["mrope_section"]?.asArray?.count == 3)
     #expect(try Qwen2VLConfig(written, place: "written") == config)
   }
+
+  /// Every number, flag and name of a config.json, changed alone: what is read of it is what is read
+  /// of the file that is written from it.
+  @Test func `what is read of a config is written, member by member`() throws {
+    for size in ModelFamilies.sizes.filter({ !$0.isTiny }) {
+      let whole = JSON.object(size.config.members)
+      var taken = 0
+      for path in leaves(whole) {
+        for change in changes(value(whole, path)) {
+          let changed = setting(whole, path, change)
+          guard let read = try? ModelFamilies.config(changed, place: "changed") else { continue }
+          taken += 1
+          for written in [
+            try read.hubJSON(), try read.hubJSON(over: Array(changed.text().utf8)),
+            try read.hubJSON(over: Array(whole.text().utf8)),
+          ] {
+            let again = try ModelFamilies.config(JSON(parsing: written, place: "w"), place: "w")
+            #expect(
+              String(reflecting: again) == String(reflecting: read),
+              "\(size.name): \(path.joined(separator: ".")) = \(change.text())")
+          }
+        }
+      }
+      #expect(taken > 20, "\(size.name)")
+    }
+  }
+
+  private func leaves(_ json: JSON, _ path: [String] = []) -> [[String]] {
+    guard let members = json.asObject else { return [path] }
+    return members.keys.sorted().flatMap { leaves(members[$0] ?? .null, path + [$0]) }
+  }
+
+  private func value(_ json: JSON, _ path: [String]) -> JSON {
+    path.reduce(json) { $0[$1] ?? .null }
+  }
+
+  private func setting(_ json: JSON, _ path: [String], _ value: JSON) -> JSON {
+    guard let name = path.first, var members = json.asObject else { return value }
+    members[name] = setting(members[name] ?? .null, Array(path.dropFirst()), value)
+    return .object(members)
+  }
+
+  private func changes(_ value: JSON) -> [JSON] {
+    if let flag = value.asBool { return [.bool(!flag)] }
+    if let whole = value.asInt { return [.int(whole + 1), .int(whole * 2), .int(whole / 2)] }
+    if let number = value.asDouble { return [.number(number * 3), .number(number / 7)] }
+    if let list = value.asArray { return [.array(list.dropLast()), .array(list + list.suffix(1))] }
+    return []
+  }
 }

@@ -44,36 +44,36 @@ struct PageTests {
   }
 
   @Test("Each layer's words are those that its states spell through the head")
-  func speech() throws {
+  func predictions() throws {
     let scratch = try ScratchRun()
-    try scratch.made.makeSpeech()
-    let speech = Speech(try Run(path: scratch.path), count: 3)
-    #expect(speech.gaps.isEmpty, "\(speech.gaps)")
-    #expect(speech.passages.map(\.sample) == [2, 6, 10])
-    let passage = try #require(speech.passages.first)
+    try scratch.made.makePredictions()
+    let predictions = LayerPredictions(try Run(path: scratch.path), count: 3)
+    #expect(predictions.gaps.isEmpty, "\(predictions.gaps)")
+    #expect(predictions.passages.map(\.sample) == [2, 6, 10])
+    let passage = try #require(predictions.passages.first)
     #expect(passage.label == ["the", "circle", "is", "red", "■"])
     #expect(passage.question == "what colour is number 0?")
     #expect(passage.image != nil)
     #expect(
-      passage.voices.map { "\($0.backbone) \($0.layer)" } == [
+      passage.layers.map { "\($0.backbone) \($0.layer)" } == [
         "teacher 2", "teacher 3", "teacher 4", "teacher 5", "teacher last", "student 2",
         "student 3", "student last", "model 2", "model 3", "model last",
       ])
-    #expect(passage.voices[0].words == ["the", "!", "!", "!", "!"])
-    #expect(passage.voices[0].agrees == [true, false, false, false, false])
-    #expect(passage.voices[4].words == passage.label)
+    #expect(passage.layers[0].words == ["the", "!", "!", "!", "!"])
+    #expect(passage.layers[0].agrees == [true, false, false, false, false])
+    #expect(passage.layers[4].words == passage.label)
   }
 
   @Test("Agreement with the label and with the teacher, before and after, is counted")
   func agreement() throws {
     let scratch = try ScratchRun()
-    try scratch.made.makeSpeech()
-    let speech = Speech(try Run(path: scratch.path), count: 0)
-    #expect(speech.passages.isEmpty)
+    try scratch.made.makePredictions()
+    let predictions = LayerPredictions(try Run(path: scratch.path), count: 0)
+    #expect(predictions.passages.isEmpty)
     // Two answers of five words each in twelve samples.
-    #expect(speech.counted == (12, 120))
+    #expect(predictions.counted == (12, 120))
     let found = Dictionary(
-      uniqueKeysWithValues: speech.agreements.map { ("\($0.backbone) \($0.layer)", $0) })
+      uniqueKeysWithValues: predictions.agreements.map { ("\($0.backbone) \($0.layer)", $0) })
     #expect(found.count == 11)
     // The teacher's five layers know the first one, two, … five of every five words.
     #expect(found["teacher 2"]?.withLabel == 0.2)
@@ -90,15 +90,15 @@ struct PageTests {
   @Test("Words are cut where an answer is long, rows where layers are many")
   func longAnswers() throws {
     let scratch = try ScratchRun()
-    try scratch.made.makeSpeech()
-    var speech = Speech(try Run(path: scratch.path), count: 1)
-    let voice = try #require(speech.passages.first?.voices.first)
-    speech.passages[0].voices = (0..<80).map { number in
-      Speech.Voice(
-        backbone: "teacher", layer: "\(number)", words: voice.words, agrees: voice.agrees)
+    try scratch.made.makePredictions()
+    var predictions = LayerPredictions(try Run(path: scratch.path), count: 1)
+    let layer = try #require(predictions.passages.first?.layers.first)
+    predictions.passages[0].layers = (0..<80).map { number in
+      LayerPredictions.Layer(
+        backbone: "teacher", layer: "\(number)", words: layer.words, agrees: layer.agrees)
     }
-    #expect(LineChart.thinned(speech.passages[0].voices, to: 8).map(\.layer).first == "0")
-    #expect(LineChart.thinned(speech.passages[0].voices, to: 8).map(\.layer).last == "79")
+    #expect(LineChart.thinned(predictions.passages[0].layers, to: 8).map(\.layer).first == "0")
+    #expect(LineChart.thinned(predictions.passages[0].layers, to: 8).map(\.layer).last == "79")
     #expect(LineChart.thinned([1, 2], to: 8) == [1, 2])
     #expect(Report.short(String(repeating: "x", count: 1000)).count == 401)
   }
@@ -119,7 +119,7 @@ struct PageTests {
   @Test("What a run lacks is left out, and said")
   func gaps() throws {
     let scratch = try ScratchRun()
-    try scratch.made.makeSpeech(4)
+    try scratch.made.makePredictions(4)
     try Files.removeTree(scratch.path + "/features/teacher")
     try Files.removeTree(scratch.path + "/features/model")
     let report = try Report(path: scratch.path, title: "")
@@ -137,12 +137,12 @@ struct PageTests {
 
   @Test("Answers without segments are told apart by gaps between positions")
   func stretches() {
-    #expect(Speech.stretches([3, 4, 5, 9, 10], segments: nil) == [0..<3, 3..<5])
+    #expect(LayerPredictions.stretches([3, 4, 5, 9, 10], segments: nil) == [0..<3, 3..<5])
     #expect(
-      Speech.stretches([1, 2, 3], segments: [0, 1, 1, 2]) == [0..<2, 2..<3])
-    #expect(Speech.spread(4, of: 2) == [0, 1])
-    #expect(Speech.spread(0, of: 0) == [])
-    #expect(Speech.question("not JSON", 0) == nil)
+      LayerPredictions.stretches([1, 2, 3], segments: [0, 1, 1, 2]) == [0..<2, 2..<3])
+    #expect(LayerPredictions.spread(4, of: 2) == [0, 1])
+    #expect(LayerPredictions.spread(0, of: 0) == [])
+    #expect(LayerPredictions.question("not JSON", 0) == nil)
   }
 }
 

@@ -36,7 +36,7 @@ struct SmallRun {
   /// All that a whole run has.
   func makeAll() throws {
     try makeData()
-    try makeSpeech()
+    try makePredictions()
     try makeVerbalizerMetrics()
     try makeTraining()
     try evaluate(.teacher, every: 40)
@@ -110,7 +110,7 @@ struct SmallRun {
   }
 
   /// Samples, and features whose states are head rows: what is said is known.
-  func makeSpeech(_ count: Int = 12) throws {
+  func makePredictions(_ count: Int = 12) throws {
     for role in ["teacher", "student", "model"] { try makeModel(role) }
     let samples = try (0..<count).map(sample)
     try artifact("samples", .samples) { writer in

@@ -97,11 +97,6 @@ public struct LlavaOneVisionConfig: ModelConfig, Sendable, Equatable {
 // MARK: config.json
 
 extension LlavaOneVisionConfig {
-  private static let textDefaults = TextConfig.Defaults(
-    hiddenSize: 4096, layers: 32, heads: 32, keyValueHeads: 32, intermediateSize: 22_016,
-    vocabularySize: 151_936, ropeTheta: 10_000, mropeSection: [], rmsNormEpsilon: 1e-6,
-    maxPositions: 32_768)
-
   /// A member that is left out has the value that transformers' `LlavaOnevisionConfig` gives it.
   public init(_ json: JSON, place: String) throws {
     let (root, text, vision) = try ConfigSection.open(json, place: place)
@@ -122,7 +117,7 @@ extension LlavaOneVisionConfig {
         found: String(aspect.prefix(60)))
     }
     self.init(
-      text: try TextConfig(text, root: root, LlavaOneVisionConfig.textDefaults),
+      text: try TextConfig(text, root: root, .qwen2),
       vision: Vision(
         depth: try vision.size("num_hidden_layers", or: 26, atMost: ConfigLimit.blocks),
         width: try vision.size("hidden_size", or: 1152, atMost: ConfigLimit.width),
@@ -156,7 +151,8 @@ extension LlavaOneVisionConfig {
       "intermediate_size": .int(vision.feedForward), "model_type": "siglip_vision_model",
       "num_attention_heads": .int(vision.heads), "num_hidden_layers": .int(vision.depth),
       "num_channels": .int(vision.channels), "patch_size": .int(vision.patchSize),
-      "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, "vision_use_head": false,
+      "layer_norm_eps": .number(TextConfig.shortest(vision.epsilon)),
+      "hidden_act": "gelu_pytorch_tanh", "vision_use_head": false,
     ]
     var inner = text.members
     inner["model_type"] = "qwen2"

@@ -7,7 +7,7 @@ import Tensors
 import Tokenization
 
 /// A backbone's stored states with what turns them into words.
-struct Speaker {
+struct LayerPredictor {
   /// `teacher`, `student` or `model`
   let role: String
   let features: FeatureReader
@@ -76,22 +76,22 @@ struct Speaker {
   }
 
   /// The likeliest words of every layer about each of these samples.
-  func voices(_ samples: [Rows]) -> [[Speech.Voice]] {
+  func layers(_ samples: [Rows]) -> [[LayerPredictions.Layer]] {
     guard !samples.isEmpty else { return [] }
-    var voices: [[Speech.Voice]] = samples.map { _ in [] }
+    var layers: [[LayerPredictions.Layer]] = samples.map { _ in [] }
     for target in targets {
       var said = says(target, samples)[...]
       for (number, sample) in samples.enumerated() {
         let tokens = said.prefix(sample.range.count)
         said = said.dropFirst(sample.range.count)
-        voices[number].append(
-          Speech.Voice(
+        layers[number].append(
+          LayerPredictions.Layer(
             backbone: role, layer: target.description,
-            words: tokens.map { Speech.word($0, tokenizer) },
+            words: tokens.map { LayerPredictions.word($0, tokenizer) },
             agrees: zip(tokens, sample.features.labels[sample.range]).map { $0 == $1 }))
       }
     }
-    return voices
+    return layers
   }
 }
 

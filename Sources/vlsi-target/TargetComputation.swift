@@ -10,7 +10,7 @@ import Tokenization
 import Training
 
 /// The teacher's stored features, its verbalizers and both heads, checked to fit together.
-struct Speaker {
+struct TargetComputation {
   let features: FeatureReader
   /// The teacher's target layers, shallow to deep, and the last one.
   let layers: [TargetLayer]
@@ -143,11 +143,11 @@ struct Speaker {
     }
     for layer in layers {
       var start = 0
-      let said = try speak(layer, group)
+      let computed = try softTargets(layer, group)
       for number in records.indices {
         let rows = start..<start + group[number].count
         start = rows.upperBound
-        let soft = said.soft.rows(rows)
+        let soft = computed.soft.rows(rows)
         guard soft.entropy.allSatisfy(\.isFinite) else {
           throw Failure(
             .badData, "layer \(layer) says nothing finite",
@@ -155,14 +155,14 @@ struct Speaker {
             advice: "Look at the features with vlsi-dump --stats")
         }
         records[number].layers[layer] = soft
-        records[number].vectors[layer] = said.vectors?.rows(rows)
+        records[number].vectors[layer] = computed.vectors?.rows(rows)
       }
     }
     return records
   }
 
   /// One layer at the supervised positions of all samples of the group.
-  private func speak(
+  private func softTargets(
     _ layer: TargetLayer, _ group: [Features]
   ) throws -> (soft: SoftTarget, vectors: TeacherVectors?) {
     let count = group.reduce(0) { $0 + $1.count }

@@ -2,7 +2,7 @@ import Artifacts
 import Kernels
 
 /// What numbers tell about themselves.
-struct Moments {
+struct NumberSummary {
   private(set) var count = 0
   private(set) var sum = 0.0
   private(set) var squares = 0.0

@@ -8,7 +8,7 @@ import StageKit
 import Training
 
 /// The layers of a backbone that speak through verbalizers.
-struct LayerSpeakers {
+struct LayerReadouts {
   let directory: String
   /// Whether the verbalizers belong to the model that this one was fine-tuned from: the paper hears
   /// the finished model through the verbalizers of step 1.
@@ -88,23 +88,23 @@ struct LayerSpeakers {
   }
 
   /// Who speaks: the layers, and unless they are alone, the model itself.
-  func voices(alone: Bool) -> [Voice] {
-    let voices = verbalizers.map { verbalizer in
-      Voice(depth: verbalizer.layer, looksBack: verbalizer.form.architecture == .decoder) {
+  func readouts(alone: Bool) -> [Readout] {
+    let readouts = verbalizers.map { verbalizer in
+      Readout(depth: verbalizer.layer, looksBack: verbalizer.form.architecture == .decoder) {
         verbalizer.forward($0, $1, answers: $2)
       }
     }
-    return voices + (alone ? [] : [backbone.model.voice])
+    return readouts + (alone ? [] : [backbone.model.readout])
   }
 
   /// Their names, in the same order.
-  func names(alone: Bool) -> [SpeakerName] {
+  func names(alone: Bool) -> [AnswerSource] {
     layers.map { .layer($0) } + (alone ? [] : [.model])
   }
 }
 
 /// Who an answer comes from.
-enum SpeakerName {
+enum AnswerSource {
   case layer(Int)
   case model
 }

@@ -7,7 +7,7 @@ import Tensors
 import Tokenization
 
 /// What each layer says at the supervised positions of a few samples (the paper's figure 3).
-public struct Speech: Sendable {
+public struct LayerPredictions: Sendable {
   /// One question with the words of all layers.
   public struct Passage: Sendable {
     public var sample: Int
@@ -18,11 +18,11 @@ public struct Speech: Sendable {
     public var label: [String]
     /// Words of a long answer that are not shown.
     public var left = 0
-    public var voices: [Voice] = []
+    public var layers: [Layer] = []
   }
 
   /// What one layer of a backbone says.
-  public struct Voice: Sendable {
+  public struct Layer: Sendable {
     /// `teacher`, `student` or, the student after distillation, `model`
     public var backbone: String
     /// `2` or `last`
@@ -35,7 +35,7 @@ public struct Speech: Sendable {
 
   /// How often one layer says what is asked of it.
   public struct Agreement: Sendable, Equatable {
-    /// As a voice's.
+    /// As a `Layer`'s.
     public var backbone: String
     public var layer: String
     /// The layer's place in its backbone, 0 to 1: the last layer's is 1.
@@ -51,14 +51,14 @@ public struct Speech: Sendable {
   public var agreements: [Agreement] = []
   /// The samples and supervised positions that the agreements are over.
   public var counted: (samples: Int, positions: Int) = (0, 0)
-  /// Backbones that could not be heard, with the reason.
+  /// Backbones that could not be read, with the reason.
   public var gaps: [String] = []
 
   static let backbones = ["teacher", "student", "model"]
   /// Positions enough for an agreement's error of 2 points; a large head takes a while for each.
   static let positions = 512
 
-  /// Lets the layers speak about up to `count` samples, evenly spread over those whose features all
+  /// What the layers predict for up to `count` samples, evenly spread over those whose features all
   /// backbones have.
   public init(_ run: Run, count: Int) {
     guard run.manifest("samples") != nil else {
@@ -67,57 +67,59 @@ public struct Speech: Sendable {
     }
     do {
       let samples = try ArtifactReader(directory: run.path("samples"), kind: .samples)
-      var speakers: [Speaker] = []
-      for role in Speech.backbones where role != "model" || run.manifest("model") != nil {
+      var predictors: [LayerPredictor] = []
+      for role in LayerPredictions.backbones where role != "model" || run.manifest("model") != nil {
         do {
-          speakers.append(try Speaker(run, role: role))
+          predictors.append(try LayerPredictor(run, role: role))
         } catch {
           let whose = role == "model" ? "distilled student" : role
           gaps.append("what the \(whose)'s layers say: \(error)")
         }
       }
-      guard !speakers.isEmpty else { return }
-      let heard = speakers.reduce(samples.indices) { indices, speaker in
-        indices.filter { speaker.features.artifact.contains($0) }
+      guard !predictors.isEmpty else { return }
+      let shared = predictors.reduce(samples.indices) { indices, predictor in
+        indices.filter { predictor.features.artifact.contains($0) }
       }
       try listen(
-        speakers, samples, to: Speech.spread(count, of: heard.count).map { ($0, heard[$0]) })
-      try measure(speakers, heard)
+        predictors, samples,
+        to: LayerPredictions.spread(count, of: shared.count).map { ($0, shared[$0]) })
+      try measure(predictors, shared)
     } catch {
       gaps.append("what the layers say: \(error)")
     }
   }
 
   /// Counts how often every layer says the label, and the teacher's word.
-  private mutating func measure(_ speakers: [Speaker], _ heard: [Int]) throws {
+  private mutating func measure(_ predictors: [LayerPredictor], _ shared: [Int]) throws {
     let most = 64
     // All samples of a backbone together: a large head is read once for each layer.
-    var rows: [[Speaker.Rows]] = speakers.map { _ in [] }
-    for place in Speech.spread(most, of: heard.count) where counted.positions < Speech.positions {
-      let features = try speakers.map { try $0.features.features(heard[place]) }
+    var rows: [[LayerPredictor.Rows]] = predictors.map { _ in [] }
+    for place in LayerPredictions.spread(most, of: shared.count)
+    where counted.positions < LayerPredictions.positions {
+      let features = try predictors.map { try $0.features.features(shared[place]) }
       guard let first = features.first, first.count > 0,
         features.allSatisfy({ $0.positions == first.positions && $0.labels == first.labels })
       else { continue }
-      let range = 0..<min(first.count, Speech.positions - counted.positions)
+      let range = 0..<min(first.count, LayerPredictions.positions - counted.positions)
       counted = (counted.samples + 1, counted.positions + range.count)
       for (number, features) in features.enumerated() {
-        rows[number].append(Speaker.Rows(features: features, range: range))
+        rows[number].append(LayerPredictor.Rows(features: features, range: range))
       }
     }
     guard counted.positions > 0 else { return }
     let labels = rows[0].flatMap { $0.features.labels[$0.range] }
-    let said = zip(speakers, rows).map { speaker, rows in
-      speaker.targets.map { speaker.says($0, rows) }
+    let predicted = zip(predictors, rows).map { predictor, rows in
+      predictor.targets.map { predictor.says($0, rows) }
     }
-    let teacher = speakers.firstIndex { $0.role == "teacher" }.flatMap { said[$0].last }
+    let teacher = predictors.firstIndex { $0.role == "teacher" }.flatMap { predicted[$0].last }
     func share(_ tokens: [Int32], _ of: [Int32]) -> Double {
       Double(zip(tokens, of).count { $0 == $1 }) / Double(counted.positions)
     }
-    for (speaker, layers) in zip(speakers, said) {
-      for (target, tokens) in zip(speaker.targets, layers) {
+    for (predictor, layers) in zip(predictors, predicted) {
+      for (target, tokens) in zip(predictor.targets, layers) {
         agreements.append(
           Agreement(
-            backbone: speaker.role, layer: target.description, depth: speaker.depth(target),
+            backbone: predictor.role, layer: target.description, depth: predictor.depth(target),
             withLabel: share(tokens, labels), withTeacher: teacher.map { share(tokens, $0) }))
       }
     }
@@ -136,33 +138,33 @@ public struct Speech: Sendable {
 
   /// Makes a passage of each of these samples. A backbone speaks about all of them together.
   private mutating func listen(
-    _ speakers: [Speaker], _ samples: ArtifactReader, to chosen: [(turn: Int, index: Int)]
+    _ predictors: [LayerPredictor], _ samples: ArtifactReader, to chosen: [(turn: Int, index: Int)]
   ) throws {
-    var rows: [[(passage: Int, rows: Speaker.Rows)]] = speakers.map { _ in [] }
+    var rows: [[(passage: Int, rows: LayerPredictor.Rows)]] = predictors.map { _ in [] }
     for (turn, index) in chosen {
-      let features = try speakers.map { try $0.features.features(index) }
+      let features = try predictors.map { try $0.features.features(index) }
       guard let first = features.first, first.count > 0 else { continue }
-      let (passage, range) = try Speech.passage(
-        index, turn: turn, samples, first, speakers[0].tokenizer)
+      let (passage, range) = try LayerPredictions.passage(
+        index, turn: turn, samples, first, predictors[0].tokenizer)
       for (number, features) in features.enumerated() where features.positions == first.positions {
-        rows[number].append((passages.count, Speaker.Rows(features: features, range: range)))
+        rows[number].append((passages.count, LayerPredictor.Rows(features: features, range: range)))
       }
       passages.append(passage)
     }
-    for (speaker, rows) in zip(speakers, rows) {
-      for (voices, at) in zip(speaker.voices(rows.map(\.rows)), rows.map(\.passage)) {
-        passages[at].voices += voices
+    for (predictor, rows) in zip(predictors, rows) {
+      for (layers, at) in zip(predictor.layers(rows.map(\.rows)), rows.map(\.passage)) {
+        passages[at].layers += layers
       }
     }
   }
 
-  /// One question of a sample, as yet without voices, and the rows of its answer; which question
+  /// One question of a sample, as yet without layers, and the rows of its answer; which question
   /// alternates with `turn`.
   private static func passage(
     _ index: Int, turn: Int, _ samples: ArtifactReader, _ first: Features, _ tokenizer: Tokenizer
   ) throws -> (Passage, Range<Int>) {
     let record = try samples.record(index)
-    let stretches = Speech.stretches(
+    let stretches = LayerPredictions.stretches(
       first.positions, segments: try record.tensors["segments"]?.int32s())
     let number = turn % stretches.count
     let rows = stretches[number].prefix(words)
@@ -170,7 +172,7 @@ public struct Speech: Sendable {
     let passage = Passage(
       sample: index, image: try picture(record),
       question: question(record.metadata["turns"], number) ?? "",
-      label: label.map { Speech.word($0, tokenizer) },
+      label: label.map { LayerPredictions.word($0, tokenizer) },
       left: stretches[number].count - rows.count)
     return (passage, rows)
   }

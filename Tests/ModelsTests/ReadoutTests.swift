@@ -8,7 +8,7 @@ import Testing
 
 /// Layers that speak through verbalizers say what they would say without a cache: each continues its
 /// own answer, whoever answers beside it.
-@Suite struct VoiceTests {
+@Suite struct ReadoutTests {
   private let goldens: Goldens
   private let model: VisionLanguageModel
 
@@ -27,8 +27,8 @@ import Testing
     return Verbalizer(layer: layer, form: form, finalNorm: model.finalNorm.array, seed: 4)
   }
 
-  private func voice(_ verbalizer: Verbalizer, looksBack: Bool) -> Voice {
-    Voice(depth: verbalizer.layer, looksBack: looksBack) { tape, states, answers in
+  private func readout(_ verbalizer: Verbalizer, looksBack: Bool) -> Readout {
+    Readout(depth: verbalizer.layer, looksBack: looksBack) { tape, states, answers in
       verbalizer.forward(tape, states, answers: answers)
     }
   }
@@ -63,38 +63,38 @@ import Testing
   @Test(arguments: [VerbalizerForm.Architecture.verbFFN, .decoder])
   func sideBySide(architecture: VerbalizerForm.Architecture) throws {
     let verbalizers = [2, 1, 3].map { verbalizer($0, architecture) }
-    let voices =
-      verbalizers.map { voice($0, looksBack: architecture == .decoder) } + [model.voice]
+    let readouts =
+      verbalizers.map { readout($0, looksBack: architecture == .decoder) } + [model.readout]
     let prompts = [try prompt("one_image"), try prompt("text_only")]
     let settings = GenerationSettings(maxNewTokens: 8, stop: [])
-    let found = try model.generate(prompts, voices: voices, settings).map(\.tokens)
+    let found = try model.generate(prompts, readouts: readouts, settings).map(\.tokens)
     let expected = try prompts.flatMap { prompt in
       try (verbalizers.map(Optional.some) + [nil]).map { try uncached(prompt, $0, count: 8) }
     }
     #expect(found == expected)
-    #expect(Set(found).count == 8, "all voices say something else")
+    #expect(Set(found).count == 8, "all readouts say something else")
     // Alone, and where one of several ends.
     #expect(
-      try model.generate(prompts, voices: [voices[0]], settings).map(\.tokens)
+      try model.generate(prompts, readouts: [readouts[0]], settings).map(\.tokens)
         == [expected[0], expected[4]])
     let end = expected[1][3]
     let stopped = try model.generate(
-      prompts, voices: voices, GenerationSettings(maxNewTokens: 8, stop: [end]))
+      prompts, readouts: readouts, GenerationSettings(maxNewTokens: 8, stop: [end]))
     #expect(stopped.map(\.tokens) == expected.map { Array($0.prefix { $0 != end }) })
   }
 
-  /// Beams of a voice that looks back take their states with them: the score of each answer is the
+  /// Beams of a readout that looks back take their states with them: the score of each answer is the
   /// mean log-probability that a whole pass gives its tokens.
   @Test func beams() throws {
     let verbalizer = verbalizer(2, .decoder)
-    let speaker = voice(verbalizer, looksBack: true)
+    let speaker = readout(verbalizer, looksBack: true)
     let search = GenerationSettings(
       method: .beams(BeamSearch(beams: 4)), maxNewTokens: 8, stop: [])
     let tape = Tape(recording: false)
     var differing = 0
     for name in goldens.model.cases {
       let prompt = try prompt(name)
-      let found = try model.generate([prompt], voices: [model.voice, speaker], search)[1]
+      let found = try model.generate([prompt], readouts: [model.readout, speaker], search)[1]
       var sample = prompt
       sample.inputIDs += found.tokens.dropLast()
       let output = try model.forward(
@@ -112,7 +112,7 @@ import Testing
       #expect(abs(total / 8 - (try #require(found.score))) < 1e-4)
       let greedy = GenerationSettings(maxNewTokens: 8, stop: [])
       differing +=
-        try model.generate([prompt], voices: [speaker], greedy)[0].tokens == found.tokens ? 0 : 1
+        try model.generate([prompt], readouts: [speaker], greedy)[0].tokens == found.tokens ? 0 : 1
     }
     #expect(differing > 0, "no beam left the greedy path: nothing was tested")
   }
@@ -127,9 +127,9 @@ import Testing
     prompt.inputIDs = Array(sample.inputIDs[..<length])
     let tape = Tape(recording: false)
     let whole = model.forward(try model.pack([sample]), tape: tape, layers: [1])
-    let first = Voice(depth: 1) { _, states, _ in states }
+    let first = Readout(depth: 1) { _, states, _ in states }
     var (session, vectors) = try DecodingSession.start(
-      model, prompts: [prompt], voices: [first, model.voice])
+      model, prompts: [prompt], readouts: [first, model.readout])
     let width = model.config.text.hiddenSize
     for place in length..<sample.inputIDs.count {
       for (row, all) in [whole.hidden[1], whole.last].enumerated() {

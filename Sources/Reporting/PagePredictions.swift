@@ -1,5 +1,5 @@
 extension Report {
-  /// The words of a backbone, by what `Speech` calls it.
+  /// The words of a backbone, by what `LayerPredictions` calls it.
   private static func name(_ backbone: String) -> String {
     backbone == "model" ? "student after VLsI" : backbone
   }
@@ -7,14 +7,15 @@ extension Report {
   private static func tone(_ backbone: String) -> Tone { Tone(rawValue: backbone) ?? .other }
 
   var speechSection: Section? {
-    guard !speech.passages.isEmpty || !speech.agreements.isEmpty || !layerAnswers.rows.isEmpty
+    guard
+      !predictions.passages.isEmpty || !predictions.agreements.isEmpty || !layerAnswers.rows.isEmpty
     else { return nil }
-    let parts: [HTML] = speech.passages.map(passage)
+    let parts: [HTML] = predictions.passages.map(passage)
     let doubt = scores.wrong == nil ? "" : " A sample’s answer may be one of the wrong ones."
     return Section(
       name: "speech", short: "What layers say", title: "What each layer says",
       body: """
-        \(ownWords)\(speech.passages.isEmpty ? "" : "<h3>Word by word</h3>")
+        \(ownWords)\(predictions.passages.isEmpty ? "" : "<h3>Word by word</h3>")
         <p>Training samples. Below each word of the sample’s answer stands the likeliest word of \
         every target layer, through its verbalizer, and of the last layer, given the words before. \
         <span class="differs">Marked</span> where it is another word than the sample’s; ■ ends \
@@ -72,7 +73,7 @@ extension Report {
   // MARK: Shares
 
   private var agreementCharts: HTML {
-    guard !speech.agreements.isEmpty else { return "" }
+    guard !predictions.agreements.isEmpty else { return "" }
     let label = agreementChart("Says the sample’s word, %") { $0.withLabel }
     let teacher = agreementChart("Says what the teacher says at last, %") { $0.withTeacher }
     var figures: [HTML] = []
@@ -87,18 +88,18 @@ extension Report {
     }
     return """
       <div class="charts">\(figures)</div>
-      <p class="note">Share of \(Format.count(speech.counted.positions)) supervised positions of \
-      \(Format.count(speech.counted.samples)) samples, by depth: 100% is the last layer. The \
+      <p class="note">Share of \(Format.count(predictions.counted.positions)) supervised positions of \
+      \(Format.count(predictions.counted.samples)) samples, by depth: 100% is the last layer. The \
       student’s layers after distillation speak through the verbalizers of before.</p>
 
       """
   }
 
   private func agreementChart(
-    _ y: String, _ value: (Speech.Agreement) -> Double?
+    _ y: String, _ value: (LayerPredictions.Agreement) -> Double?
   ) -> LineChart? {
-    let curves = Speech.backbones.compactMap { backbone -> Curve? in
-      let points = speech.agreements.filter { $0.backbone == backbone }.compactMap { layer in
+    let curves = LayerPredictions.backbones.compactMap { backbone -> Curve? in
+      let points = predictions.agreements.filter { $0.backbone == backbone }.compactMap { layer in
         value(layer).map { (x: 100 * layer.depth, y: 100 * $0) }
       }
       let name = backbone == "model" ? "after VLsI" : backbone
@@ -113,11 +114,11 @@ extension Report {
 
   // MARK: Samples
 
-  private func passage(_ passage: Speech.Passage) -> HTML {
+  private func passage(_ passage: LayerPredictions.Passage) -> HTML {
     let columns: [HTML] = [["teacher"], ["student", "model"]].compactMap { backbones in
       let groups: [HTML] = backbones.compactMap { backbone in
-        let voices = passage.voices.filter { $0.backbone == backbone }
-        return voices.isEmpty ? nil : group(backbone, voices, columns: passage.label.count)
+        let layers = passage.layers.filter { $0.backbone == backbone }
+        return layers.isEmpty ? nil : group(backbone, layers, columns: passage.label.count)
       }
       if groups.isEmpty { return nil }
       let words: [HTML] = passage.label.map { "<th scope=\"col\">\($0)</th>" }
@@ -143,12 +144,12 @@ extension Report {
   }
 
   /// The rows of one backbone, a column for each word of the answer. Of many layers eight are shown.
-  private func group(_ backbone: String, _ voices: [Speech.Voice], columns: Int) -> HTML {
-    let rows: [HTML] = LineChart.thinned(voices, to: 8).map { voice in
-      let words: [HTML] = zip(voice.words, voice.agrees).map { word, agrees in
+  private func group(_ backbone: String, _ layers: [LayerPredictions.Layer], columns: Int) -> HTML {
+    let rows: [HTML] = LineChart.thinned(layers, to: 8).map { layer in
+      let words: [HTML] = zip(layer.words, layer.agrees).map { word, agrees in
         agrees ? "<td>\(word)</td>" : "<td class=\"differs\">\(word)</td>"
       }
-      let layer = voice.layer == "last" ? "last" : "layer \(voice.layer)"
+      let layer = layer.layer == "last" ? "last" : "layer \(layer.layer)"
       return "<tr><th scope=\"row\">\(layer)</th>\(words)</tr>\n"
     }
     let key = Report.tone(backbone).key

@@ -5,7 +5,7 @@ import Planning
 import StageKit
 
 /// Whether a run can start, said line by line: what fits, then what does not.
-struct Verdict {
+struct Readiness {
   let inputs: RunInputs
   let plan: RunPlan
   let directory: String
