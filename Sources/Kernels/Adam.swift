@@ -9,10 +9,12 @@ public struct AdamStep: Sendable {
   public var correction2: Float
   /// What every gradient is multiplied by: clipping.
   public var gradientScale: Float
+  /// Counted from 1.
+  public var number: Int
 
   public init(
     learningRate: Float, beta1: Float, beta2: Float, epsilon: Float, weightDecay: Float,
-    correction1: Float, correction2: Float, gradientScale: Float
+    correction1: Float, correction2: Float, gradientScale: Float, number: Int
   ) {
     self.learningRate = learningRate
     self.beta1 = beta1
@@ -22,6 +24,7 @@ public struct AdamStep: Sendable {
     self.correction1 = correction1
     self.correction2 = correction2
     self.gradientScale = gradientScale
+    self.number = number
   }
 }
 
@@ -60,7 +63,9 @@ public func adamW(
 /// AdamW as the other form computes it, with both moments as eight-bit codes (Dettmers et al. 2022,
 /// see `DynamicCode`): a block's moments are widened, moved and coded again. Of the second moment
 /// the root is coded: that spans twice the decades of the moment itself, so that weights with small
-/// gradients keep their pace beside others, and it is what the step divides by.
+/// gradients keep their pace beside others, and it is what the step divides by. At beta2 = 0.999 it
+/// moves by a twentieth of a percent a step, a fraction of a level, so it is rounded by thresholds
+/// that change from step to step.
 /// - second: the root of the second moment
 public func adamW(
   _ values: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>,
@@ -75,25 +80,39 @@ public func adamW(
       parallelFor(first.blocks, grain: 64) { range in
         withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * size) { scratch in
           guard let m = scratch.baseAddress else { return }
-          let v = m + size
+          let root = m + size
           for block in range {
             let start = block * size
             let count = min(size, first.count - start)
             let (firstScale, secondScale) = (first.scales[block], second.scales[block])
             let firstCodes = first.codes + start, secondCodes = second.codes + start
             for i in 0..<count {
-              let g = gradient[start + i] * step.gradientScale
-              let before = firstTables.levels[Int(firstCodes[i])] * firstScale
-              let root = secondTables.levels[Int(secondCodes[i])] * secondScale
-              m[i] = step.beta1 * before + (1 - step.beta1) * g
-              v[i] = (step.beta2 * root * root + (1 - step.beta2) * g * g).squareRoot()
+              m[i] = firstTables.levels[Int(firstCodes[i])]
+              root[i] = secondTables.levels[Int(secondCodes[i])]
             }
-            for i in 0..<count {
-              values[start + i] =
-                values[start + i] * decay - rate * m[i] / (v[i] * correction + step.epsilon)
+            // Every operation is rounded alike in both forms, so an element's place does not matter.
+            let (x, gradient) = (values + start, gradient + start)
+            eights(0..<count) { i in
+              let g = load(gradient + i) * step.gradientScale
+              let moment = step.beta1 * (load(m + i) * firstScale) + (1 - step.beta1) * g
+              let before = load(root + i) * secondScale
+              let square = step.beta2 * before * before + (1 - step.beta2) * g * g
+              let now = square.squareRoot()
+              store(moment, m + i)
+              store(now, root + i)
+              store(load(x + i) * decay - rate * moment / (now * correction + step.epsilon), x + i)
+            } _: { rest in
+              for i in rest {
+                let g = gradient[i] * step.gradientScale
+                m[i] = step.beta1 * (m[i] * firstScale) + (1 - step.beta1) * g
+                let before = root[i] * secondScale
+                root[i] = (step.beta2 * before * before + (1 - step.beta2) * g * g).squareRoot()
+                x[i] = x[i] * decay - rate * m[i] / (root[i] * correction + step.epsilon)
+              }
             }
             first.scales[block] = first.code.encode(m, count, firstTables, to: firstCodes)
-            second.scales[block] = second.code.encode(v, count, secondTables, to: secondCodes)
+            second.scales[block] = second.code.encode(
+              root, count, step: step.number, place: start, secondTables, to: secondCodes)
           }
         }
       }

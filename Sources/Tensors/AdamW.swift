@@ -90,7 +90,7 @@ public final class AdamW {
       epsilon: settings.epsilon, weightDecay: settings.weightDecay,
       correction1: Float(1 - pow(Double(settings.beta1), Double(steps))),
       correction2: Float(1 - pow(Double(settings.beta2), Double(steps))),
-      gradientScale: scale)
+      gradientScale: scale, number: steps)
     for (parameter, moment) in zip(parameters, moments) {
       guard let values = parameter.mutableValues, let gradient = parameter.gradient else {
         continue

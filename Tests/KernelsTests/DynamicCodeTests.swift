@@ -19,33 +19,71 @@ import Testing
     if isSigned { #expect(code.levels.filter { $0 < 0 }.count == 127) }
   }
 
-  @Test("A number gets the nearest level; nothing positive becomes a zero second moment")
+  /// Numbers of every size, and right beside every midpoint and level.
+  private func numbers(_ code: DynamicCode) -> [Float] {
+    var values = [Float]()
+    for exponent in 0..<30 {
+      for step in 0..<97 {
+        values.append(Float(sign: .plus, exponent: -exponent, significand: 1 - Float(step) / 200))
+      }
+    }
+    values += [1, 0, .leastNonzeroMagnitude]
+    for (a, b) in zip(code.levels, code.levels.dropFirst()) where a >= 0 {
+      values += [a, b.nextDown, ((a + b) / 2).nextDown, (a + b) / 2, ((a + b) / 2).nextUp]
+    }
+    return values
+  }
+
+  @Test("A number gets the nearest level")
   func nearest() {
     for code in [DynamicCode.signed, .unsigned] {
-      let isSigned = code.zero > 0
-      var values = [Float]()
-      for exponent in 0..<30 {
-        for step in 0..<97 {
-          values.append(Float(sign: .plus, exponent: -exponent, significand: 1 - Float(step) / 200))
-        }
-      }
-      values += [1, 0, .leastNonzeroMagnitude]
-      // Right beside every midpoint.
-      for (a, b) in zip(code.levels, code.levels.dropFirst()) where a >= 0 {
-        values += [((a + b) / 2).nextDown, (a + b) / 2, ((a + b) / 2).nextUp]
-      }
-      if isSigned { values += values.map { -$0 } }
+      let values = numbers(code)
       code.withTables { tables in
-        for value in values {
+        for value in values + (code.zero > 0 ? values.map { -$0 } : []) {
           let level = code.levels[Int(code.code(value, tables))]
           let best = code.levels.map { abs($0 - value) }.min() ?? 0
-          if !isSigned, value > 0, level > 0, level == code.levels[1] {
-            #expect(value <= (code.levels[1] + code.levels[2]) / 2)
-          } else {
-            #expect(abs(level - value) <= best * 1.0001, "\(value) became \(level)")
-          }
-          #expect(isSigned || value == 0 || level > 0)
+          #expect(abs(level - value) <= best * 1.0001, "\(value) became \(level)")
         }
+      }
+    }
+  }
+
+  @Test("By a threshold it gets the level below or above; nothing positive becomes zero")
+  func thresholds() {
+    let code = DynamicCode.unsigned
+    code.withTables { tables in
+      for value in numbers(code) {
+        let below = code.levels.last { $0 <= value } ?? 0
+        let above = code.levels.first { $0 > value } ?? 1
+        for threshold in [0, 0.25, 0.5, 0.999] as [Float] {
+          let level = code.levels[Int(code.code(value, threshold: threshold, tables))]
+          let isUp = value - below > threshold * (above - below)
+          let wanted = isUp ? above : below
+          #expect(level == (value > 0 ? max(wanted, code.levels[1]) : 0), "\(value), \(threshold)")
+        }
+      }
+    }
+  }
+
+  /// A fraction of the way to a level is taken in that fraction of the steps, anywhere.
+  @Test func thresholdsAreSpreadEvenly() {
+    let count = 256, steps = 400
+    let (low, high) = (DynamicCode.unsigned.levels[200], DynamicCode.unsigned.levels[201])
+    for part in [0.03, 0.3, 0.8] as [Float] {
+      // The first one is the block's scale.
+      let values = [1] + [Float](repeating: low + part * (high - low), count: count - 1)
+      var ups = [Int](repeating: 0, count: count)
+      var codes = [UInt8](repeating: 0, count: count)
+      DynamicCode.unsigned.withTables { tables in
+        for step in 1...steps {
+          let scale = DynamicCode.unsigned.encode(
+            values, count, step: step, place: 512, tables, to: &codes)
+          #expect(scale == 1 && codes[0] == 255)
+          for i in 1..<count { ups[i] += Int(codes[i]) - 200 }
+        }
+      }
+      for i in 1..<count {
+        #expect(abs(Float(ups[i]) - part * Float(steps)) < 5, "place \(i): \(ups[i])")
       }
     }
   }
