@@ -9,21 +9,25 @@ public struct DynamicCode: Sendable {
   public static let block = 256
   /// For the first moments.
   public static let signed = DynamicCode(isSigned: true)
-  /// For the roots of the second moments. Rounded by a threshold, a number above zero never becomes
-  /// zero: dividing by it would throw a weight far off.
+  /// For the roots of the second moments. A number above zero never becomes zero: dividing by it
+  /// would throw a weight far off.
   public static let unsigned = DynamicCode(isSigned: false)
 
   /// What each code stands for, ascending [256].
   public let levels: [Float]
   /// The code of 0.
   public let zero: UInt8
-  /// Between a level and the next [256]; the last is infinite.
+  /// Levels are told apart by the sign of a difference, not by branches, which would be guessed wrong
+  /// half the time. Between a level and the next [256]; the last is infinite. Where nothing positive
+  /// may become zero, that behind zero is zero.
   private let midpoints: [Float]
+  /// From a level to the next [256], zero likewise.
+  private let gaps: [Float]
   /// By the cell of a number, which is its sign, its exponent and its seven leading bits, positive
   /// cells first: the code nearest to the cell's lower edge. A cell holds at most one midpoint.
   private let nearest: [UInt8]
   /// By the cell of a positive number: the last level that is not above the cell's lower edge. A
-  /// cell holds at most one level.
+  /// cell holds at most one level. 254 at most, so that there is one above.
   private let floors: [UInt8]
 
   private static let cellShift: UInt32 = 16
@@ -45,21 +49,24 @@ public struct DynamicCode: Sendable {
     }
     levels.sort()
     self.levels = levels
-    zero = UInt8(levels.firstIndex(of: 0) ?? 0)
-    let midpoints = (0..<256).map {
-      $0 < 255 ? (levels[$0] + levels[$0 + 1]) / 2 : Float.infinity
-    }
+    let zero = levels.firstIndex(of: 0) ?? 0
+    self.zero = UInt8(zero)
+    var midpoints = zip(levels, levels.dropFirst()).map { ($0 + $1) / 2 } + [.infinity]
+    var gaps = zip(levels, levels.dropFirst()).map { $1 - $0 } + [1]
+    if !isSigned { (midpoints[zero], gaps[zero]) = (0, 0) }
     self.midpoints = midpoints
+    self.gaps = gaps
     func code(_ value: Float) -> UInt8 { UInt8(midpoints.firstIndex { value <= $0 } ?? 255) }
     let edges = (0..<DynamicCode.cellCount).map {
       Float(bitPattern: UInt32(DynamicCode.firstCell + $0) << DynamicCode.cellShift)
     }
+    // The first cell has everything below it too.
     nearest =
-      edges.map(code)
+      [code(0)] + edges.dropFirst().map(code)
       + edges.map { edge in
         code(-min(Float(bitPattern: edge.bitPattern + (1 << DynamicCode.cellShift) - 1), 1))
       }
-    floors = edges.map { edge in UInt8(levels.lastIndex { $0 <= edge } ?? 0) }
+    floors = edges.map { edge in UInt8(min(254, levels.lastIndex { $0 <= edge } ?? 0)) }
   }
 
   /// The cell of a magnitude, counted from the first.
@@ -73,55 +80,59 @@ public struct DynamicCode: Sendable {
   @inline(__always)
   func code(_ value: Float, _ tables: Tables) -> UInt8 {
     let bits = value.bitPattern
-    let place = DynamicCode.cell(bits) &+ (bits >> 31 == 0 ? 0 : DynamicCode.cellCount)
+    let place = DynamicCode.cell(bits) &+ Int32(bits >> 31) &* DynamicCode.cellCount
     let start = tables.nearest[Int(place)]
-    return start &+ (value > tables.midpoints[Int(start)] ? 1 : 0)
+    return start &+ DynamicCode.isNegative(tables.midpoints[Int(start)] - value)
   }
 
   /// The code of one of the two levels around `value`, which lies in 0...1: of the upper one where
-  /// `value` has come a greater part of the way to it than `threshold`, which lies in 0..<1. A number
-  /// above zero does not become zero.
+  /// `value` has come a greater part of the way to it than `threshold`, which lies in 0..<1.
   @inline(__always)
   func code(_ value: Float, threshold: Float, _ tables: Tables) -> UInt8 {
+    // The largest number over itself can come to a little more than 1.
+    let value = min(value, 1)
     var low = tables.floors[Int(DynamicCode.cell(value.bitPattern))]
-    low = low &+ (value >= tables.levels[Int(low) &+ 1] ? 1 : 0)
-    let (below, above) = (tables.levels[Int(low)], tables.levels[Int(low) &+ 1])
-    low = low &+ (value - below > threshold * (above - below) ? 1 : 0)
-    return max(low, value > 0 ? zero &+ 1 : zero)
+    low = low &+ 1 &- DynamicCode.isNegative(value - tables.levels[Int(low) &+ 1])
+    return low
+      &+ DynamicCode.isNegative(
+        threshold * tables.gaps[Int(low)] - (value - tables.levels[Int(low)]))
+  }
+
+  /// 1 for a number below zero, else 0.
+  @inline(__always)
+  private static func isNegative(_ value: Float) -> UInt8 {
+    UInt8(truncatingIfNeeded: value.bitPattern >> 31)
   }
 
   /// The tables as pointers, for inner loops.
   struct Tables {
-    /// [257]: behind the last one infinity.
     let levels: UnsafePointer<Float>
     let midpoints: UnsafePointer<Float>
+    let gaps: UnsafePointer<Float>
     let nearest: UnsafePointer<UInt8>
     let floors: UnsafePointer<UInt8>
   }
 
   func withTables(_ body: (Tables) -> Void) {
-    (levels + [.infinity]).withUnsafeBufferPointer { levels in
+    levels.withUnsafeBufferPointer { levels in
       midpoints.withUnsafeBufferPointer { midpoints in
-        nearest.withUnsafeBufferPointer { nearest in
-          floors.withUnsafeBufferPointer { floors in
-            if let levels = levels.baseAddress, let midpoints = midpoints.baseAddress,
-              let nearest = nearest.baseAddress, let floors = floors.baseAddress
-            {
-              body(
-                Tables(levels: levels, midpoints: midpoints, nearest: nearest, floors: floors))
+        gaps.withUnsafeBufferPointer { gaps in
+          nearest.withUnsafeBufferPointer { nearest in
+            floors.withUnsafeBufferPointer { floors in
+              if let levels = levels.baseAddress, let midpoints = midpoints.baseAddress,
+                let gaps = gaps.baseAddress, let nearest = nearest.baseAddress,
+                let floors = floors.baseAddress
+              {
+                body(
+                  Tables(
+                    levels: levels, midpoints: midpoints, gaps: gaps, nearest: nearest,
+                    floors: floors))
+              }
             }
           }
         }
       }
     }
-  }
-
-  /// What numbers of this largest magnitude are multiplied by before they are coded; 0 where it is so
-  /// small that its inverse overflows: all of them are nothing.
-  @inline(__always)
-  static func inverse(_ scale: Float) -> Float {
-    let inverse = scale > 0 ? 1 / scale : 0
-    return inverse.isFinite ? inverse : 0
   }
 
   /// Writes the codes of `count` numbers, at most a block, and returns their scale.
@@ -130,11 +141,7 @@ public struct DynamicCode: Sendable {
     _ values: UnsafePointer<Float>, _ count: Int, _ tables: Tables,
     to codes: UnsafeMutablePointer<UInt8>
   ) -> Float {
-    var scale: Float = 0
-    for i in 0..<count { scale = max(scale, values[i].magnitude) }
-    let inverse = DynamicCode.inverse(scale)
-    for i in 0..<count { codes[i] = code(values[i] * inverse, tables) }
-    return inverse > 0 ? scale : 0
+    encode(values, count, to: codes) { value, _ in code(value, tables) }
   }
 
   /// As the other form, for numbers not below zero that move by less than a level at a time: each is
@@ -146,17 +153,31 @@ public struct DynamicCode: Sendable {
     _ values: UnsafePointer<Float>, _ count: Int, step: Int, place: Int, _ tables: Tables,
     to codes: UnsafeMutablePointer<UInt8>
   ) -> Float {
-    var scale: Float = 0
-    for i in 0..<count { scale = max(scale, values[i]) }
-    let inverse = DynamicCode.inverse(scale)
-    var turn =
+    let first =
       UInt32(truncatingIfNeeded: step) &* 0x9E37_79B9
       &+ UInt32(truncatingIfNeeded: place) &* 0xC13F_A9A9
-    for i in 0..<count {
-      codes[i] = code(values[i] * inverse, threshold: Float(turn >> 8) * 0x1p-24, tables)
-      turn = turn &+ 0xC13F_A9A9
+    return encode(values, count, to: codes) { value, i in
+      let turn = first &+ UInt32(truncatingIfNeeded: i) &* 0xC13F_A9A9
+      return code(value, threshold: Float(turn >> 8) * 0x1p-24, tables)
     }
-    return inverse > 0 ? scale : 0
+  }
+
+  /// - Parameter code: of a number over the scale, and its place.
+  @inline(__always)
+  private func encode(
+    _ values: UnsafePointer<Float>, _ count: Int, to codes: UnsafeMutablePointer<UInt8>,
+    _ code: (Float, Int) -> UInt8
+  ) -> Float {
+    var scale: Float = 0
+    for i in 0..<count { scale = max(scale, values[i].magnitude) }
+    let inverse = scale > 0 ? 1 / scale : 0
+    // A scale so small that its inverse overflows: all of it is nothing.
+    guard inverse.isFinite else {
+      for i in 0..<count { codes[i] = zero }
+      return 0
+    }
+    for i in 0..<count { codes[i] = code(values[i] * inverse, i) }
+    return scale
   }
 }
 

@@ -119,7 +119,8 @@ import Testing
     }
     /// The coded root over the float32 one, of the weights whose gradients change.
     func ratios() -> [Float] {
-      let exact = optimizers[0].moments[0].arrays.second, coded = optimizers[1].moments[0].arrays.second
+      let exact = optimizers[0].moments[0].arrays.second,
+        coded = optimizers[1].moments[0].arrays.second
       return (0..<count).filter { !stays[$0] }.map { coded[$0] / exact[$0].squareRoot() }.sorted()
     }
     for step in 0..<6000 {
