@@ -28,7 +28,8 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   ),
   ("Decoding", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models"], []),
   (
-    "Distillation", ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models"], []
+    "Distillation",
+    ["Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Decoding"], []
   ),
   (
     "Training",

@@ -99,8 +99,8 @@ public final class DecodingSession {
         return tape.attention(q, k, v, heads: language.heads, layout: batch.layout)
       }
       for (number, readout) in readouts.enumerated() where readout.depth == layer + 1 {
-        let rows = prompts.indices.map { $0 * readouts.count + number }
-        read(readout, tape.gatherRows(x, ends), rows, into: vectors)
+        let members = prompts.indices.map { $0 * readouts.count + number }
+        read(readout, tape.gatherRows(x, ends), members, into: vectors)
       }
     }
     return vectors
@@ -146,16 +146,16 @@ public final class DecodingSession {
     return vectors
   }
 
-  /// Writes what the head reads for the newest states [n, d] of the sequences `speakers`, which have
+  /// Writes what the head reads for the newest states [n, d] of the sequences `members`, which have
   /// one readout, to their rows of `vectors`.
   private func read(
-    _ readout: Readout, _ newest: Tensor, _ rows: [Int], into vectors: Tensor
+    _ readout: Readout, _ newest: Tensor, _ members: [Int], into vectors: Tensor
   ) {
     let d = newest.columns
     var states = newest
-    var answers = rows.indices.map { $0..<$0 + 1 }
+    var answers = members.indices.map { $0..<$0 + 1 }
     if readout.looksBack {
-      for (row, index) in rows.enumerated() {
+      for (row, index) in members.enumerated() {
         let before = sequences[index].states
         let count = before?.rows ?? 0
         let all = Tensor([count + 1, d])
@@ -163,7 +163,7 @@ public final class DecodingSession {
         (all.values + count * d).update(from: newest.values + row * d, count: d)
         sequences[index].states = all
       }
-      let parts = rows.compactMap { sequences[$0].states }
+      let parts = members.compactMap { sequences[$0].states }
       states = Tensor([parts.reduce(0) { $0 + $1.rows }, d])
       var start = 0
       answers = parts.map { part in
@@ -173,7 +173,7 @@ public final class DecodingSession {
       }
     }
     let wanted = readout.vectors(tape, states, answers)
-    for (index, rows) in zip(rows, answers) {
+    for (index, rows) in zip(members, answers) {
       (vectors.values + index * d).update(
         from: wanted.values + (rows.upperBound - 1) * d, count: d)
     }

@@ -121,15 +121,7 @@ private struct AnsweringLayers {
         expected: "width \(text.hiddenSize), layers 1 to \(text.layers)",
         found: "width \(verbalizers.width), layers \(verbalizers.layers)")
     }
-    let layers = verbalizers.all.map { verbalizer in
-      let looksBack = verbalizer.form.architecture == .decoder
-      return (
-        String(verbalizer.layer),
-        Readout(depth: verbalizer.layer, looksBack: looksBack) {
-          verbalizer.forward($0, $1, answers: $2)
-        }
-      )
-    }
+    let layers = verbalizers.all.map { (String($0.layer), $0.readout) }
     readouts = layers + [("last", backbone.model.readout)]
   }
 

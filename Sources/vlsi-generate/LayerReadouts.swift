@@ -89,12 +89,7 @@ struct LayerReadouts {
 
   /// Who speaks: the layers, and unless they are alone, the model itself.
   func readouts(alone: Bool) -> [Readout] {
-    let readouts = verbalizers.map { verbalizer in
-      Readout(depth: verbalizer.layer, looksBack: verbalizer.form.architecture == .decoder) {
-        verbalizer.forward($0, $1, answers: $2)
-      }
-    }
-    return readouts + (alone ? [] : [backbone.model.readout])
+    verbalizers.map(\.readout) + (alone ? [] : [backbone.model.readout])
   }
 
   /// Their names, in the same order.

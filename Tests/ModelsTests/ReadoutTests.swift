@@ -27,12 +27,6 @@ import Testing
     return Verbalizer(layer: layer, form: form, finalNorm: model.finalNorm.array, seed: 4)
   }
 
-  private func readout(_ verbalizer: Verbalizer, looksBack: Bool) -> Readout {
-    Readout(depth: verbalizer.layer, looksBack: looksBack) { tape, states, answers in
-      verbalizer.forward(tape, states, answers: answers)
-    }
-  }
-
   private func prompt(_ name: String) throws -> ModelSample {
     var sample = try goldens.modelSample(name)
     sample.inputIDs = Array(sample.inputIDs[..<(try #require(goldens.model.prompts[name]))])
@@ -63,8 +57,7 @@ import Testing
   @Test(arguments: [VerbalizerForm.Architecture.verbFFN, .decoder])
   func sideBySide(architecture: VerbalizerForm.Architecture) throws {
     let verbalizers = [2, 1, 3].map { verbalizer($0, architecture) }
-    let readouts =
-      verbalizers.map { readout($0, looksBack: architecture == .decoder) } + [model.readout]
+    let readouts = verbalizers.map(\.readout) + [model.readout]
     let prompts = [try prompt("one_image"), try prompt("text_only")]
     let settings = GenerationSettings(maxNewTokens: 8, stop: [])
     let found = try model.generate(prompts, readouts: readouts, settings).map(\.tokens)
@@ -87,14 +80,14 @@ import Testing
   /// mean log-probability that a whole pass gives its tokens.
   @Test func beams() throws {
     let verbalizer = verbalizer(2, .decoder)
-    let speaker = readout(verbalizer, looksBack: true)
+    let layer = verbalizer.readout
     let search = GenerationSettings(
       method: .beams(BeamSearch(beams: 4)), maxNewTokens: 8, stop: [])
     let tape = Tape(recording: false)
     var differing = 0
     for name in goldens.model.cases {
       let prompt = try prompt(name)
-      let found = try model.generate([prompt], readouts: [model.readout, speaker], search)[1]
+      let found = try model.generate([prompt], readouts: [model.readout, layer], search)[1]
       var sample = prompt
       sample.inputIDs += found.tokens.dropLast()
       let output = try model.forward(
@@ -112,7 +105,7 @@ import Testing
       #expect(abs(total / 8 - (try #require(found.score))) < 1e-4)
       let greedy = GenerationSettings(maxNewTokens: 8, stop: [])
       differing +=
-        try model.generate([prompt], readouts: [speaker], greedy)[0].tokens == found.tokens ? 0 : 1
+        try model.generate([prompt], readouts: [layer], greedy)[0].tokens == found.tokens ? 0 : 1
     }
     #expect(differing > 0, "no beam left the greedy path: nothing was tested")
   }
