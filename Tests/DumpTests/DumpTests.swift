@@ -139,7 +139,7 @@ import Testing
     #expect(file.status == 0 && file.text.contains("model.layers.{0-1}.mlp.up_proj.weight"))
   }
 
-  @Test func `what cannot be shown is shown in one line`() throws {
+  @Test func `what cannot be shown is said in one line`() throws {
     let folder = try TemporaryFolder()
     try writeRun(folder)
     try writeAtomically("x", to: folder("x.txt"))
