@@ -14,7 +14,7 @@ let unchecked: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
 /// The floors of the source, lowest first: each module imports only from below.
 let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting])] = [
   ("Failures", [], []),
-  ("Kernels", ["COpenBLAS"], unchecked + vector),
+  ("Kernels", ["COneDNN", "COpenBLAS"], unchecked + vector),
   ("Tensors", ["Kernels"], vector),
   ("Artifacts", ["CLMDB", "CXXHash", "CZstd", "Failures", "Kernels"], []),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], []),
@@ -144,6 +144,7 @@ let package = Package(
   targets: [
     .systemLibrary(
       name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),

@@ -95,7 +95,15 @@ function write_preset(cell, label, settings, at,   words, n, i, key, value, sect
     key = words[i]
     if (!sub(/=.*/, "", key)) refuse(at ": expected SECTION.KEY=VALUE, found " words[i])
     value = substr(words[i], length(key) + 2)
-    if (value == "@total") value = number(own, "adapter", "steps") + number(own, "model", "steps")
+    if (value == "@total") {
+      length_key = counts(own, "adapter")
+      if (length_key != counts(own, "model"))
+        refuse(at ": @total adds up align and finetune, of which one counts steps, the other epochs")
+      value = number(own, "adapter", length_key) + number(own, "model", length_key)
+      # The cosine of a stage that takes all steps is as long as the stage, which 0 says too.
+      if (length_key == "epochs" && key ~ /schedule_steps$/) value = 0
+      else if (length_key == "epochs") sub(/steps$/, "epochs", key)
+    }
     if (value == "@warmup") value = number(own, "adapter", "warmup_steps")
     if (key == "student") { student[cell] = value; continue }
     if (key == "teacher") { teacher[cell] = value; continue }
@@ -146,11 +154,17 @@ function slice(cell, name,   file, line, text) {
 # A whole number that a slice names.
 function number(cell, name, key,   text) {
   text = slice(cell, name)
-  match(text, "\n  " key ": [0-9]+")
+  match(text, "\n  " key ": [0-9.]+")
   text = substr(text, RSTART, RLENGTH)
   sub(/.* /, "", text)
   return text + 0
 }
+
+# What the length of a training is counted in: steps or epochs.
+function counts(cell, name) { return slice(cell, name) ~ /\n  steps: null\n/ ? "epochs" : "steps" }
+
+# Whether anything learns in it.
+function trains(cell, name) { return number(cell, name, counts(cell, name)) > 0 }
 
 # MARK: Artifacts and what they are made from
 
@@ -220,8 +234,8 @@ function adapter_of(cell, samples, seed,   heard, seen, spoken, speech, targets,
 
 # The model of a cell: the student itself where nothing learns, no adapter where align does nothing.
 function model_of(cell, seed,   data, samples, adapter, at) {
-  adapter = number(cell, "adapter", "steps") == "0" ? "" : "needed"
-  if (adapter == "" && number(cell, "model", "steps") == "0") return student[cell]
+  adapter = trains(cell, "adapter") ? "needed" : ""
+  if (adapter == "" && !trains(cell, "model")) return student[cell]
   data = place("data", data_key(cell), folder "/data/" cell)
   if (embedded)
     rule(data "/synthesis.json", "", cell, "data", "synthesize data", "")

@@ -20,6 +20,7 @@ need() { # package, then places where its header may lie
   packages="$packages $package"
 }
 need libopenblas-dev cblas.h openblas/cblas.h openblas*/cblas.h
+need libdnnl-dev dnnl.h
 need liblmdb-dev lmdb.h
 need libzstd-dev zstd.h
 need libxxhash-dev xxhash.h

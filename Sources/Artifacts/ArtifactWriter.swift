@@ -130,6 +130,12 @@ public final class ArtifactWriter: Sendable {
     checked = CheckedFiles(directory: directory)
   }
 
+  /// The settings of the artifact in a folder, finished or in the making; nil where there is none.
+  public static func settings(in directory: String) -> JSON? {
+    (try? ArtifactReader.manifest(in: directory))?.settings
+      ?? Journal.read(in: directory)?.recipe["settings"]
+  }
+
   // MARK: Shards
 
   /// The shard that a sample belongs to.

@@ -36,11 +36,16 @@ struct DistanceStream {
       pulls: [Double](repeating: 0, count: positions),
       average: gradient ? Buffer(zeros: positions * self.student.columns) : nil)
     let average = result.average?.pointer
+    let multiplier = Multiplier.current
+    let ours = multiplier.factor(student.vectors, positions * self.student.columns)
+    let theirs = multiplier.factor(teacher.vectors, positions * self.teacher.columns)
     result.values.withUnsafeMutableBufferPointer { values in
       result.pulls.withUnsafeMutableBufferPointer { pulls in
         nonisolated(unsafe) let (values, pulls) = (values, pulls)
         parallelFor(positions, grain: 8) {
-          stream(student, teacher, $0, values: values, pulls: pulls, average: average)
+          stream(
+            (ours, student.logSumExp), (theirs, teacher.logSumExp), $0, values: values,
+            pulls: pulls, average: average, multiplier)
         }
       }
     }
@@ -49,28 +54,29 @@ struct DistanceStream {
 
   /// The whole vocabulary for the positions of one thread.
   private func stream(
-    _ s: Side, _ t: Side, _ positions: Range<Int>, values: UnsafeMutableBufferPointer<Double>,
-    pulls: UnsafeMutableBufferPointer<Double>, average: UnsafeMutablePointer<Float>?
+    _ s: (vectors: Factor, logSumExp: [Float]), _ t: (vectors: Factor, logSumExp: [Float]),
+    _ positions: Range<Int>, values: UnsafeMutableBufferPointer<Double>,
+    pulls: UnsafeMutableBufferPointer<Double>, average: UnsafeMutablePointer<Float>?,
+    _ multiplier: Multiplier
   ) {
     let widest = max(student.columns, teacher.columns)
     let rowsOfPanel = max(16, min(Self.panelNumbers / widest, Self.mostPanelRows, student.rows))
-    func scratch(_ matrix: MatrixView) -> Buffer? {
-      matrix.floats == nil ? Buffer(count: rowsOfPanel * matrix.columns) : nil
-    }
-    let panels = (scratch(student), scratch(teacher))
+    let panels = (
+      Panels(student, rows: rowsOfPanel, multiplier), Panels(teacher, rows: rowsOfPanel, multiplier)
+    )
     let count = min(Self.block, positions.count) * rowsOfPanel
     let logits = (Buffer(count: count), Buffer(count: count))
-    defer { withExtendedLifetime((panels, logits)) {} }
+    let pullsOfBlock = FactorPanel(multiplier, count: average == nil ? 0 : count)
+    defer { withExtendedLifetime(logits) {} }
     for start in stride(from: 0, to: student.rows, by: rowsOfPanel) {
       let rows = start..<min(start + rowsOfPanel, student.rows)
-      let ours = VocabularyStream.panel(student, rows, panels.0)
-      let theirs = VocabularyStream.panel(teacher, rows, panels.1)
+      let ours = panels.0[rows], theirs = panels.1[rows]
       for first in stride(from: positions.lowerBound, to: positions.upperBound, by: Self.block) {
         let block = first..<min(first + Self.block, positions.upperBound)
         for (side, width, panel, z) in [
           (s, student.columns, ours, logits.0), (t, teacher.columns, theirs, logits.1),
         ] {
-          gemmSerial(
+          multiplier.product(
             block.count, rows.count, width, a: side.vectors + first * width, lda: width,
             b: panel, ldb: width, transposeB: true, c: z.pointer, ldc: rows.count)
         }
@@ -83,8 +89,9 @@ struct DistanceStream {
           pulls[position] += Double(found.pulls)
         }
         if let average {
-          gemmSerial(
-            block.count, student.columns, rows.count, a: logits.0.pointer, lda: rows.count,
+          multiplier.product(
+            block.count, student.columns, rows.count,
+            a: pullsOfBlock.fill(logits.0.pointer, block.count * rows.count), lda: rows.count,
             b: ours, ldb: student.columns,
             beta: 1, c: average + first * student.columns, ldc: student.columns)
         }

@@ -6,7 +6,7 @@ import Models
 /// A backbone's language head W [V, d], as it lies in memory or in a mapped checkpoint, and the
 /// passes over its vocabulary that the method needs (METHOD.md, "Exact KL without logits").
 ///
-/// None of them ever holds more than a panel of logits. Their cost is that of sgemm: two products
+/// None of them ever holds more than a panel of logits. Their cost is that of the products: two of
 /// a panel where an expectation is wanted, one elsewhere.
 public struct LanguageHead: @unchecked Sendable {
   public let matrix: MatrixView
@@ -200,18 +200,21 @@ public struct LanguageHead: @unchecked Sendable {
   ) {
     let positions = labels.count
     let block = 256
+    let multiplier = Multiplier.current
+    let factor = multiplier.factor(vectors, positions * width)
     parallelFor(vocabulary, grain: 64) { range in
       let rowsOfPanel = max(16, min((1 << 20) / width, 2048, range.count))
-      let scratch = matrix.floats == nil ? Buffer(count: rowsOfPanel * width) : nil
+      let panels = Panels(matrix, rows: rowsOfPanel, multiplier)
       let logits = Buffer(count: min(block, positions) * rowsOfPanel)
-      defer { withExtendedLifetime((scratch, logits)) {} }
+      let pulls = FactorPanel(multiplier, count: logits.count)
+      defer { withExtendedLifetime(logits) {} }
       for start in stride(from: range.lowerBound, to: range.upperBound, by: rowsOfPanel) {
         let rows = start..<min(start + rowsOfPanel, range.upperBound)
-        let panel = VocabularyStream.panel(matrix, rows, scratch)
+        let panel = panels[rows]
         for first in stride(from: 0, to: positions, by: block) {
           let count = min(block, positions - first)
-          gemmSerial(
-            count, rows.count, width, a: vectors + first * width, lda: width,
+          multiplier.product(
+            count, rows.count, width, a: factor + first * width, lda: width,
             b: panel, ldb: width, transposeB: true, c: logits.pointer, ldc: rows.count)
           for line in 0..<count {
             let z = logits.pointer + line * rows.count
@@ -220,9 +223,9 @@ public struct LanguageHead: @unchecked Sendable {
             if rows.contains(label) { z[label - start] -= 1 }
             Kernels.scale(z, weights[first + line], rows.count)
           }
-          gemmSerial(
-            rows.count, width, count, a: logits.pointer, lda: rows.count, transposeA: true,
-            b: vectors + first * width, ldb: width,
+          multiplier.product(
+            rows.count, width, count, a: pulls.fill(logits.pointer, count * rows.count),
+            lda: rows.count, transposeA: true, b: factor + first * width, ldb: width,
             beta: 1, c: gradient + start * width, ldc: width)
         }
       }

@@ -134,7 +134,7 @@ public func divergenceTable(
 extension LanguageHead {
   /// A view of a weight as it is now: make it again after `Parameter.train`.
   public init(_ parameter: Parameter) {
-    self.init(parameter.view, owner: parameter)
+    self.init(parameter.factor, owner: parameter)
   }
 }
 

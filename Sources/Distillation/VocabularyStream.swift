@@ -12,7 +12,7 @@ import Kernels
 struct VocabularyStream {
   /// Positions that share one product with a panel; bounds the logits held by a thread.
   private static let block = 256
-  /// Numbers of a widened panel: what stays in the cache.
+  /// Numbers of a panel: what stays in the cache.
   private static let panelNumbers = 1 << 20
   private static let mostPanelRows = 2048
 
@@ -51,6 +51,8 @@ struct VocabularyStream {
       average: values.map { Buffer(zeros: positions * $0.columns) },
       largest: largestCount > 0
         ? Array(repeating: LargestNumbers(count: largestCount), count: positions) : [])
+    let multiplier = Multiplier.current
+    let factor = multiplier.factor(queries, positions * keys.columns)
     result.maximum.withUnsafeMutableBufferPointer { maximum in
       result.sum.withUnsafeMutableBufferPointer { sum in
         result.weighted.withUnsafeMutableBufferPointer { weighted in
@@ -59,7 +61,7 @@ struct VocabularyStream {
               let state = State(
                 maximum: maximum, sum: sum, weighted: weighted, argmax: argmax, largest: largest,
                 average: result.average?.pointer)
-              parallelFor(positions, grain: 8) { stream(queries, $0, state) }
+              parallelFor(positions, grain: 8) { stream(factor, $0, state, multiplier) }
             }
           }
         }
@@ -78,25 +80,29 @@ struct VocabularyStream {
   }
 
   /// The whole vocabulary for the positions of one thread.
-  private func stream(_ queries: UnsafePointer<Float>, _ positions: Range<Int>, _ state: State) {
+  private func stream(
+    _ queries: Factor, _ positions: Range<Int>, _ state: State, _ multiplier: Multiplier
+  ) {
     let widest = max(keys.columns, values?.columns ?? 0)
     let rowsOfPanel = max(16, min(Self.panelNumbers / widest, Self.mostPanelRows, keys.rows))
-    let keyScratch = keys.floats == nil ? Buffer(count: rowsOfPanel * keys.columns) : nil
     let sameMatrix = values?.pointer == keys.pointer && values?.columns == keys.columns
-    let valueScratch = values.flatMap {
-      $0.floats == nil && !sameMatrix ? Buffer(count: rowsOfPanel * $0.columns) : nil
+    let keyPanels = Panels(keys, rows: rowsOfPanel, multiplier)
+    let valuePanels = values.map {
+      sameMatrix ? keyPanels : Panels($0, rows: rowsOfPanel, multiplier)
     }
+    let weights = FactorPanel(
+      multiplier, count: values == nil ? 0 : min(Self.block, positions.count) * rowsOfPanel)
     let logits = Buffer(count: min(Self.block, positions.count) * rowsOfPanel)
     let shifted = Buffer(count: wantsEntropy ? rowsOfPanel : 1)
-    defer { withExtendedLifetime((keyScratch, valueScratch, logits, shifted)) {} }
+    defer { withExtendedLifetime((logits, shifted)) {} }
 
     for start in stride(from: 0, to: keys.rows, by: rowsOfPanel) {
       let rows = start..<min(start + rowsOfPanel, keys.rows)
-      let keyPanel = Self.panel(keys, rows, keyScratch)
-      let valuePanel = values.map { sameMatrix ? keyPanel : Self.panel($0, rows, valueScratch) }
+      let keyPanel = keyPanels[rows]
+      let valuePanel = sameMatrix ? keyPanel : valuePanels?[rows]
       for first in stride(from: positions.lowerBound, to: positions.upperBound, by: Self.block) {
         let block = first..<min(first + Self.block, positions.upperBound)
-        gemmSerial(
+        multiplier.product(
           block.count, rows.count, keys.columns,
           a: queries + first * keys.columns, lda: keys.columns,
           b: keyPanel, ldb: keys.columns, transposeB: true, c: logits.pointer, ldc: rows.count)
@@ -105,8 +111,9 @@ struct VocabularyStream {
             logits.pointer + line * rows.count, rows, position, state, shifted: shifted.pointer)
         }
         if let values, let valuePanel, let average = state.average {
-          gemmSerial(
-            block.count, values.columns, rows.count, a: logits.pointer, lda: rows.count,
+          multiplier.product(
+            block.count, values.columns, rows.count,
+            a: weights.fill(logits.pointer, block.count * rows.count), lda: rows.count,
             b: valuePanel, ldb: values.columns,
             beta: 1, c: average + first * values.columns, ldc: values.columns)
         }
@@ -118,15 +125,6 @@ struct VocabularyStream {
           average + position * values.columns, Float(1 / state.sum[position]), values.columns)
       }
     }
-  }
-
-  static func panel(_ matrix: MatrixView, _ rows: Range<Int>, _ scratch: Buffer?)
-    -> UnsafePointer<Float>
-  {
-    if let floats = matrix.floats { return floats + rows.lowerBound * matrix.columns }
-    guard let scratch else { preconditionFailure("a narrow matrix needs a panel to widen into") }
-    matrix.widen(rows: rows, columns: 0..<matrix.columns, to: scratch.pointer)
-    return UnsafePointer(scratch.pointer)
   }
 
   /// Folds one position's logits of one panel into its running state and leaves exp(z - max) in

@@ -34,15 +34,71 @@ public func narrow(
 ) {
   switch type {
   case .bfloat16:
-    for i in 0..<count {
-      target.storeBytes(of: roundToBFloat16(source[i]), toByteOffset: i * 2, as: UInt16.self)
-    }
+    roundApart(source, count, high: target, low: nil)
   case .float16:
     for i in 0..<count {
       target.storeBytes(of: roundToHalf(source[i]), toByteOffset: i * 2, as: UInt16.self)
     }
   default:
     target.copyMemory(from: source, byteCount: count * 4)
+  }
+}
+
+/// Eight numbers rounded to bfloat16, as float32; as `roundToBFloat16` does.
+@inline(__always)
+private func rounded(_ x: Lanes) -> Lanes {
+  let bits = unsafeBitCast(x, to: SIMD8<UInt32>.self)
+  let nearest = (bits &+ 0x7fff &+ ((bits &>> 16) & 1)) & 0xffff_0000
+  return unsafeBitCast(nearest, to: Lanes.self).replacing(with: x, where: x .!= x)
+}
+
+/// The upper halves of eight numbers.
+@inline(__always)
+private func storeUpper(_ x: Lanes, _ target: UnsafeMutableRawPointer) {
+  target.storeBytes(
+    of: SIMD8<UInt16>(truncatingIfNeeded: unsafeBitCast(x, to: SIMD8<UInt32>.self) &>> 16),
+    as: SIMD8<UInt16>.self)
+}
+
+/// Rounds `count` numbers to bfloat16 at `high` and, where asked for, what that leaves of them at
+/// `low`, bfloat16 too.
+func roundApart(
+  _ source: UnsafePointer<Float>, _ count: Int, high: UnsafeMutableRawPointer,
+  low: UnsafeMutableRawPointer?
+) {
+  eights(0..<count) { i in
+    let x = load(source + i), nearest = rounded(x)
+    storeUpper(nearest, high + 2 * i)
+    if let low { storeUpper(rounded(x - nearest), low + 2 * i) }
+  } _: { rest in
+    for i in rest {
+      let bits = roundToBFloat16(source[i])
+      high.storeBytes(of: bits, toByteOffset: 2 * i, as: UInt16.self)
+      low?.storeBytes(
+        of: roundToBFloat16(source[i] - Float(bitPattern: UInt32(bits) << 16)),
+        toByteOffset: 2 * i, as: UInt16.self)
+    }
+  }
+}
+
+/// The same with results in float32; `high` may be the source.
+func roundInPlace(
+  _ source: UnsafePointer<Float>, _ count: Int, high: UnsafeMutablePointer<Float>,
+  low: UnsafeMutablePointer<Float>?
+) {
+  func nearest(_ value: Float) -> Float {
+    Float(bitPattern: UInt32(roundToBFloat16(value)) << 16)
+  }
+  eights(0..<count) { i in
+    let x = load(source + i), near = rounded(x)
+    store(near, high + i)
+    if let low { store(rounded(x - near), low + i) }
+  } _: { rest in
+    for i in rest {
+      let x = source[i]
+      high[i] = nearest(x)
+      low?[i] = nearest(x - high[i])
+    }
   }
 }
 

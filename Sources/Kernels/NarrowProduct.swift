@@ -12,13 +12,15 @@ private let blockBytes = 1 << 18
 
 /// `y[n, rows] = x[n, columns] Wᵀ + beta y` for bfloat16 W and n of at most `mostNarrowRows`.
 /// A row's result does not depend on how many rows x has.
+/// - Parameter rounding: rounds x to bfloat16 before, as larger products do
 func multiplyNarrow(
-  _ x: UnsafePointer<Float>, _ n: Int, transposed w: MatrixView, beta: Float,
-  into y: UnsafeMutablePointer<Float>
+  _ x: UnsafePointer<Float>, _ n: Int, transposed w: MatrixView, rounding: Bool = false,
+  beta: Float, into y: UnsafeMutablePointer<Float>
 ) {
   let columns = w.columns
   let split = Buffer(count: n * columns)
   for row in 0..<n { splitPairs(x + row * columns, columns, to: split.pointer + row * columns) }
+  if rounding { roundInPlace(split.pointer, n * columns, high: split.pointer, low: nil) }
   defer { withExtendedLifetime(split) {} }
   parallelFor(w.rows, grain: max(1, (1 << 15) / columns)) { range in
     let block = n == 1 ? range.count : max(8, blockBytes / (2 * columns))

@@ -1,11 +1,9 @@
-import Glibc
-
 /// How many threads the kernels use. Set once, before the first kernel runs.
 public enum Parallelism {
   /// Threads of every kernel; at least 1. Results depend on the inputs and on this number alone.
   public static var threads: Int {
-    get { Int(bitPattern: pthread_getspecific(ownThreads)).nonZero ?? everyone }
-    set { everyone = newValue }
+    get { number.value }
+    set { number.value = newValue }
   }
 
   /// Runs `body` with so many threads for the kernels that the calling thread starts; kernels of
@@ -13,24 +11,10 @@ public enum Parallelism {
   public static func withThreads<Result>(_ count: Int, _ body: () throws -> Result) rethrows
     -> Result
   {
-    let before = pthread_getspecific(ownThreads)
-    pthread_setspecific(ownThreads, UnsafeRawPointer(bitPattern: count))
-    defer { pthread_setspecific(ownThreads, before) }
-    return try body()
+    try number.with(count, body)
   }
 
-  nonisolated(unsafe) private static var everyone = 1
-
-  /// The calling thread's own number, if it has one.
-  private static let ownThreads: pthread_key_t = {
-    var key = pthread_key_t()
-    pthread_key_create(&key, nil)
-    return key
-  }()
-}
-
-extension Int {
-  fileprivate var nonZero: Int? { self == 0 ? nil : self }
+  private static let number = ProcessNumber(1)
 }
 
 /// Runs `body` over `0 ..< count`, split into at most `Parallelism.threads` contiguous ranges of

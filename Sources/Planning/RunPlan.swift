@@ -10,6 +10,8 @@ import Training
 /// What one stage of a run will take.
 public struct StageCost: Sendable {
   public let name: String
+  /// Optimizer steps; nil for a stage that trains nothing.
+  public var steps: Int?
   /// Bytes of its inputs.
   public var reads = 0
   /// Bytes of its artifact.
@@ -47,6 +49,10 @@ public struct RunPlan {
   ) throws {
     self.teacher = teacher
     self.student = student
+    var preset = preset
+    preset.verbalize.settle(positions: Int(survey.supervisedPositions))
+    preset.align.training.settle(samples: survey.samples)
+    preset.finetune.training.settle(samples: survey.samples)
     self.preset = preset
     self.survey = survey
     self.seed = seed
@@ -162,7 +168,7 @@ public struct RunPlan {
     let count = form.parameterCount(layers: layers.count)
     let features = featureBytes(checkpoint.config, layers: layers.count)
     var cost = StageCost(
-      name: name, reads: features, writes: 4 * count,
+      name: name, steps: settings.steps, reads: features, writes: 4 * count,
       scratch: StageMemory.trainingStates(count, settings.optimizer),
       memory: StageMemory.verbalize(
         form, layers: layers.count, settings: settings,
@@ -222,7 +228,7 @@ public struct RunPlan {
       : studentNeeds.trained(embedding: false, vision: false)
     let speaks = settings.intermediateLoss != .none && settings.intermediateWeight > 0
     var cost = StageCost(
-      name: "align",
+      name: "align", steps: training.steps,
       reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student)
         + Int(2 * Self.packedTargets * survey.supervisedPositions * Double(targetNumbers)),
       writes: 4 * learned,
@@ -254,7 +260,7 @@ public struct RunPlan {
       ? 0
       : studentNeeds.trained(embedding: settings.trainEmbedding, vision: settings.trainVision)
     var cost = StageCost(
-      name: "finetune",
+      name: "finetune", steps: training.steps,
       reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student),
       writes: weightBytes(student),
       scratch: StageMemory.trainingStates(learned, training.optimizer),

@@ -37,7 +37,7 @@ public enum StageMemory {
     let count = form.parameterCount(layers: layers)
     let batch =
       settings.tokensPerBatch * (layers * form.backbone.width + form.numbersPerPosition)
-    return standing + min(idle, 4 * batch) + count * 8 + moments(count, settings.optimizer)
+    return standing + min(idle, 4 * batch) + learning(count, settings.optimizer)
       + 4 * batch + min(FeatureBatches.bytesKept, features)
   }
 
@@ -84,7 +84,7 @@ public enum StageMemory {
               checkpointing: training.gradientCheckpointing,
               loraRank: isLoRA ? settings.loraRank : nil))
     }
-    return standing + idle + learned * 8 + moments(learned, training.optimizer)
+    return standing + idle + learning(learned, training.optimizer)
       + (largest.max() ?? 0)
   }
 
@@ -104,7 +104,7 @@ public enum StageMemory {
             tokens: pass.tokens, scores: pass.scores,
             checkpointing: training.gradientCheckpointing, loraRank: nil))
     }
-    return standing + idle + learned * 8 + moments(learned, training.optimizer)
+    return standing + idle + learning(learned, training.optimizer)
       + (largest.max() ?? 0)
   }
 
@@ -112,6 +112,12 @@ public enum StageMemory {
   /// written included.
   static func trainingStates(_ count: Int, _ settings: OptimizerSettings) -> Int {
     TrainingState.mostCopies * (4 * count + moments(count, settings))
+  }
+
+  /// Bytes of so many weights that learn: themselves, their gradients, AdamW's moments, and in
+  /// bfloat16 what products read.
+  private static func learning(_ count: Int, _ settings: OptimizerSettings) -> Int {
+    count * (Precision.current == .bfloat16 ? 10 : 8) + moments(count, settings)
   }
 
   /// Bytes of AdamW's moments of so many weights.

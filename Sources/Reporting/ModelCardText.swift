@@ -179,10 +179,11 @@ extension ModelCard {
     var text = ""
     for (name, manifest) in lineage.steps {
       text += "\(name):\n"
-      // A stage's section stands under its name; two stages have theirs without.
-      let members = manifest.settings.asObject ?? [:]
-      let inner = members.count == 1 ? members.values.first?.asObject : nil
-      for (key, value) in (inner ?? members).sorted(by: { $0.key < $1.key }) {
+      // A stage's section may stand under its name, beside what the machine and the command line add.
+      let members = (manifest.settings.asObject ?? [:]).flatMap { key, value in
+        value.asObject.map { Array($0) } ?? [(key, value)]
+      }
+      for (key, value) in members.sorted(by: { $0.key < $1.key }) {
         text += "  \(key): \(value.text())\n"
       }
     }

@@ -9,16 +9,15 @@ extension Tape {
     let y = result(
       Array(x.shape.dropLast()) + [view.rows],
       needsGradient: x.needsGradient || weight.trainable || bias?.trainable == true)
-    multiply(x.values, n, transposed: view, into: y.values)
+    multiply(x.values, n, transposed: weight.factor, into: y.values)
     if let bias { addRow(bias.floats, to: y.values, rows: n, columns: view.rows) }
     record(y) { dy in
       if let (dx, beta) = x.gradientTarget() {
-        multiply(dy, n, by: weight.view, beta: beta, into: dx)
+        multiply(dy, n, by: weight.factor, beta: beta, into: dx)
       }
       if let dw = weight.gradientSum() {
-        gemm(
-          view.rows, view.columns, n, a: dy, lda: view.rows, transposeA: true,
-          b: x.values, ldb: view.columns, beta: 1, c: dw, ldc: view.columns)
+        addProduct(
+          dy, transposedBy: x.values, n, rows: view.rows, columns: view.columns, to: dw)
       }
       if let db = bias?.gradientSum() {
         addColumnSums(dy, rows: n, columns: view.rows, to: db)

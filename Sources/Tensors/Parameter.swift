@@ -18,6 +18,8 @@ public final class Parameter {
   }
   private var storage: Storage
   private var widened: Buffer?
+  /// The numbers in bfloat16, and whether they are those of now.
+  private var rounded: (numbers: Buffer, isCurrent: Bool)?
 
   /// A parameter over memory that `owner` keeps alive.
   public init(
@@ -40,6 +42,7 @@ public final class Parameter {
   public func map(_ pointer: UnsafeRawPointer, type: ElementType, owner: AnyObject) {
     storage = .mapped(pointer, type, owner: owner)
     widened = nil
+    rounded = nil
   }
 
   public init(_ name: String, shape: [Int], values: [Float], trainable: Bool = false) {
@@ -65,6 +68,23 @@ public final class Parameter {
     }
   }
 
+  /// The weight as products take it: as it lies, or, where it has memory of its own and products round
+  /// their factors, rounded once and kept until it changes.
+  public var factor: MatrixView {
+    let view = view
+    guard case .owned(let buffer) = storage, Precision.current == .bfloat16 else { return view }
+    let numbers = rounded?.numbers ?? Buffer(count: (count + 1) / 2)
+    if rounded?.isCurrent != true {
+      parallelFor(count, grain: 1 << 15) { range in
+        narrow(
+          buffer.pointer + range.lowerBound, range.count, to: .bfloat16,
+          at: UnsafeMutableRawPointer(numbers.pointer) + 2 * range.lowerBound)
+      }
+      rounded = (numbers, true)
+    }
+    return MatrixView(numbers.pointer, type: .bfloat16, rows: view.rows, columns: view.columns)
+  }
+
   /// The numbers as float32; a narrow weight is widened once and kept, so ask only for small ones.
   public var floats: UnsafePointer<Float> {
     if let floats = view.floats { return floats }
@@ -74,9 +94,11 @@ public final class Parameter {
     return UnsafePointer(buffer.pointer)
   }
 
-  /// The numbers to change in place; nil while the weight lies in a mapped checkpoint.
+  /// The numbers to change in place, before the weight is used again; nil while it lies in a mapped
+  /// checkpoint.
   public var mutableValues: UnsafeMutablePointer<Float>? {
-    if case .owned(let buffer) = storage { buffer.pointer } else { nil }
+    rounded?.isCurrent = false
+    return if case .owned(let buffer) = storage { buffer.pointer } else { nil }
   }
 
   public var array: [Float] { widenedCopy().array }

@@ -21,7 +21,7 @@ extension AlignSettings {
 
   /// Refuses options that exclude each other, before hours are spent. Throws 78.
   func check(_ intermediate: LossTerm, _ last: LossTerm) throws {
-    if training.steps > 0, !intermediate.counts, !last.counts {
+    if training.length.trains, !intermediate.counts, !last.counts {
       throw Failure(
         .badPreset, "align has nothing to learn from",
         expected: "a loss with a weight above 0",

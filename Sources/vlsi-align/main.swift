@@ -38,13 +38,13 @@ struct Align: StageCommand {
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
-    Parallelism.threads = stage.threads
-    let settings = stage.preset.align
+    var settings = stage.preset.align
     let backbone = try Backbone(student)
     let weights = backbone.checkpoint.fingerprint
     let reader = try ExampleReader(
       samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
     try backbone.requireSamples(reader.artifact)
+    settings.training.settle(samples: reader.indices.count)
     let targetReader = try TargetReader(directory: targets)
     try targetReader.artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
     try targetReader.artifact.requireInput("student.weights", weights, from: student)

@@ -31,7 +31,6 @@ struct Evaluate: StageCommand {
   static let questionsPerShard = 64
 
   func run(stage: Stage) throws {
-    Parallelism.threads = stage.threads
     let settings = stage.preset.evaluate
     let backbone = try Backbone(model)
     let limit = min(stage.limit ?? Int.max, settings.limit ?? Int.max)

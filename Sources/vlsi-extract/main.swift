@@ -33,7 +33,6 @@ struct Extract: StageCommand {
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
-    Parallelism.threads = stage.threads
     let settings = stage.preset.extract
     let backbone = try Backbone(model)
     let selection =
@@ -79,10 +78,12 @@ struct Extract: StageCommand {
       }
       return []
     }
+    let positions = try reader.indices.reduce(0) { $0 + (try reader.size($1)).supervisedPositions }
     try stage.finish(
       writer,
       facts: [
-        "model": .string(model), "layers": .array(targets.map { .int($0) }),
+        "positions": .int(positions), "model": .string(model),
+        "layers": .array(targets.map { .int($0) }),
         "width": .int(backbone.config.text.hiddenSize),
         "vocabulary": .int(backbone.config.text.vocabularySize),
         "tokenizer": .string(backbone.tokenizer.fingerprint),

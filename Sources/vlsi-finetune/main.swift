@@ -29,8 +29,7 @@ struct Finetune: StageCommand {
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
-    Parallelism.threads = stage.threads
-    let settings = stage.preset.finetune
+    var settings = stage.preset.finetune
     guard !Files.isSame(model, output) else {
       throw Failure(
         .usage, "--output is the checkpoint to start from", at: output,
@@ -40,6 +39,7 @@ struct Finetune: StageCommand {
     let reader = try ExampleReader(
       samples: samples, config: backbone.config, processor: backbone.processor, limit: stage.limit)
     try backbone.requireSamples(reader.artifact)
+    settings.training.settle(samples: reader.indices.count)
     var inputs = backbone.fingerprints(as: "model")
     inputs["samples"] = reader.artifact.fingerprint
     if let adapter {

@@ -129,7 +129,6 @@ struct GenerateCommand: StageCommand {
   }
 
   func run(stage: Stage) throws {
-    Parallelism.threads = stage.threads
     let backbone = try Backbone(model)
     let builder = PromptBuilder(backbone.parts)
     let sample = try sample(builder)

@@ -12,16 +12,17 @@ struct PlanTable {
   var text: String {
     var lines = [Self.data(plan.survey), ""]
     let rows =
-      [["stage", "reads", "writes", "memory", "time"]]
+      [["stage", "steps", "reads", "writes", "memory", "time"]]
       + stages.map { stage in
         [
-          stage.name, stage.reads > 0 ? MemoryPlan.text(stage.reads) : "data set",
+          stage.name, stage.steps.map { "\($0)" } ?? "",
+          stage.reads > 0 ? MemoryPlan.text(stage.reads) : "data set",
           MemoryPlan.text(stage.writes),
           MemoryPlan.text(stage.memory),
           stage.seconds.map { Progress.duration($0) } ?? "-",
         ]
       }
-    let widths = (0..<5).map { column in rows.map { $0[column].count }.max() ?? 0 }
+    let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
     for row in rows {
       let cells = row.enumerated().map { column, text in
         let gap = String(repeating: " ", count: widths[column] - text.count)
@@ -58,7 +59,8 @@ struct PlanTable {
       "stages": .array(
         stages.map { stage in
           [
-            "name": .string(stage.name), "read_bytes": .int(stage.reads),
+            "name": .string(stage.name), "steps": stage.steps.map { .int($0) } ?? .null,
+            "read_bytes": .int(stage.reads),
             "written_bytes": .int(stage.writes), "scratch_bytes": .int(stage.scratch),
             "memory_bytes": .int(stage.memory),
             "seconds": stage.seconds.map { .number($0.rounded()) } ?? .null,

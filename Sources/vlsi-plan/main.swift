@@ -71,7 +71,6 @@ struct PlanCommand: StageCommand {
 
   func run(stage: Stage) throws {
     if let slices { return try write(slices, stage.preset) }
-    Parallelism.threads = stage.threads
     if inputs {
       return try InputCheck(
         preset: stage.preset, teacher: teacher, student: student, samples: samples,

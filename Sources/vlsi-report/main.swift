@@ -18,7 +18,6 @@ struct ReportCommand: StageCommand {
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
-    Parallelism.threads = stage.threads
     let settings = stage.preset.report
     let report = try Report(
       path: run, title: settings.title, questions: settings.questions,

@@ -58,7 +58,7 @@ struct Verbalize: StageCommand {
   }
 
   private func train(on features: String, to output: String, stage: Stage) throws {
-    let settings = stage.preset.verbalize
+    var settings = stage.preset.verbalize
     let checkpoint = try Backbone(model).checkpoint
     let text = checkpoint.config.text
     let reader = try FeatureReader(directory: features)
@@ -68,6 +68,7 @@ struct Verbalize: StageCommand {
         .badData, "the features hold no target layer", at: features,
         advice: "Extract them again with extract.teacher_layers or --layers")
     }
+    settings.settle(positions: try positions(of: reader, settings, limit: stage.limit))
     var inputs = ["features": reader.artifact.fingerprint, "model.weights": checkpoint.fingerprint]
     inputs["model.tokenizer"] = reader.artifact.manifest.inputs["model.tokenizer"]
     let form = settings.form(of: text.block)
@@ -91,7 +92,8 @@ struct Verbalize: StageCommand {
       layers: reader.layers, finalNorm: norm, form: form, seed: stage.seed)
     verbalizers.all.forEach { $0.train() }
     let losses = try train(
-      verbalizers, head: LanguageHead(checkpoint), on: reader, writer: writer, stage: stage)
+      verbalizers, head: LanguageHead(checkpoint), on: reader, settings, writer: writer,
+      stage: stage)
 
     try verbalizers.write(to: writer.path(VerbalizerSet.fileName))
     try writer.adoptFile(VerbalizerSet.fileName)
@@ -105,14 +107,32 @@ struct Verbalize: StageCommand {
       ])
   }
 
+  /// The supervised positions of the features, for epochs; of their first samples about.
+  /// - Throws: 65 where the features do not tell and epochs ask for it.
+  private func positions(
+    of reader: FeatureReader, _ settings: VerbalizeSettings, limit: Int?
+  ) throws -> Int {
+    let manifest = reader.artifact.manifest
+    guard let all = manifest.facts["positions"]?.asInt else {
+      if settings.length.epochs == nil { return 0 }
+      throw Failure(
+        .badData, "the features do not tell how many positions they hold",
+        at: reader.artifact.directory,
+        expected: "the fact positions, for verbalize.epochs", found: "none",
+        advice: "Run vlsi-extract again, or give verbalize.steps")
+    }
+    let samples = reader.artifact.indices.count
+    guard let limit, limit < samples else { return all }
+    return all * limit / samples
+  }
+
   /// Trains all layers in one pass over the features: they are independent of each other, but a
   /// record holds them all. Returns the loss of each layer, averaged over the last tenth of the
   /// steps.
   private func train(
     _ verbalizers: VerbalizerSet, head: LanguageHead, on reader: FeatureReader,
-    writer: ArtifactWriter, stage: Stage
+    _ settings: VerbalizeSettings, writer: ArtifactWriter, stage: Stage
   ) throws -> [String: JSON] {
-    let settings = stage.preset.verbalize
     let training = StageTraining(
       stage: stage, directory: writer.directory,
       state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),

@@ -52,6 +52,13 @@ import Testing
       ("align: {tokens_per_batch: 9}", ["adapter"]), ("finetune: {beta1: 0.5}", ["model"]),
       ("evaluate: {beams: 2}", ["evaluation"]), ("report: {title: it}", ["report"]),
       ("run: {threads: 3}", ["threads"]), ("run: {seed: 3}", []),
+      (
+        "run: {precision: bfloat16}",
+        [
+          "features-teacher", "features-student", "verbalizers", "targets", "adapter", "model",
+          "evaluation",
+        ]
+      ), ("align: {epochs: 1}", ["adapter"]), ("run: {precision: auto}", []),
       ("finetune: {tokens_per_batch: 9, checkpoint_minutes: 1}", []),
       ("align: {steps: 5664, learning_rate: 0.0001}", []), ("# nothing", []),
     ])

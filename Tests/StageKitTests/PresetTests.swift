@@ -271,7 +271,7 @@ import Testing
     #expect(settings.json == before)
     #expect(settings.execution["checkpoint_minutes"] == .number(77))
     #expect(settings.execution["tokens_per_batch"] == .int(99))
-    settings.training.steps += 1
+    settings.training.length = .steps(settings.training.steps + 1)
     #expect(settings.json != before)
     // Align draws its layer matches pass by pass.
     #expect(AlignSettings().json["tokens_per_batch"] != nil)

@@ -18,19 +18,25 @@ public struct PresetSlices {
   ///   - brought: what the user brought, by names of `inputs`; an empty path is none
   public init(_ preset: Preset, seed: UInt64?, brought: [String: String]) {
     func slice(
-      _ name: String, _ section: some SettingsSection, seed: UInt64? = nil, needs: [String] = []
+      _ name: String, _ section: some SettingsSection, seed: UInt64? = nil, needs: [String] = [],
+      multiplies: Bool = true
     ) {
       var lines = ["\(type(of: section).name):"]
       lines += section.values(.content).map { "  \($0.key): \($0.value.json)" }
       if let seed { lines.append("seed \(seed)") }
+      // What `auto` comes to is the machine's affair: an artifact stays as it was made.
+      if multiplies, preset.run.precision != .auto {
+        lines.append("precision \(preset.run.precision.rawValue)")
+      }
       for input in needs {
         guard let path = brought[input], !path.isEmpty else { continue }
         lines.append("\(input)=\(path)")
       }
       texts.append((name, lines.joined(separator: "\n") + "\n"))
     }
-    slice("data", preset.synthesize)
-    slice("samples", preset.prepare, needs: ["DATASET", "IMAGES", "STUDENT"])
+    slice("data", preset.synthesize, multiplies: false)
+    slice(
+      "samples", preset.prepare, needs: ["DATASET", "IMAGES", "STUDENT"], multiplies: false)
     // Either backbone's features depend on its own layers: the other's stand at their default.
     var (teacher, student) = (preset.extract, preset.extract)
     teacher.studentLayers = ExtractSettings().studentLayers
@@ -42,7 +48,7 @@ public struct PresetSlices {
     slice("adapter", preset.align, seed: seed, needs: ["STUDENT"])
     slice("model", preset.finetune, seed: seed, needs: ["STUDENT"])
     slice("evaluation", preset.evaluate, needs: ["BENCHMARK"])
-    slice("report", preset.report)
+    slice("report", preset.report, multiplies: false)
     // Answers for Make itself.
     texts.append(("teacher-samples", "\(preset.run.teacherSamples.rawValue)\n"))
     texts.append(("threads", "\(preset.run.threads)\n"))

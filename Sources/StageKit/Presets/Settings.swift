@@ -118,13 +118,7 @@ public final class Settings {
     _ key: String, _ value: inout Double, in range: ClosedRange<Double>,
     _ role: SettingRole = .content
   ) throws {
-    if let found = find(key) {
-      guard let text = plain(found.node), let number = Double(text), number.isFinite else {
-        throw wrong(found, expected: "a number")
-      }
-      try check(number, text, range, found)
-      value = number
-    }
+    if let found = find(key) { value = try number(found, in: range) }
     note(key, .number(value), role)
   }
 
@@ -186,6 +180,32 @@ public final class Settings {
     note(key, .list(value.map { .int($0) }))
   }
 
+  /// The length of a training, `steps` or `epochs`: what the nearest file says that says either.
+  public func callAsFunction(_ length: inout TrainingLength) throws {
+    for layer in layers.reversed() {
+      // null says nothing, as in what a manifest shows.
+      let (steps, epochs) = (given("steps", in: layer), given("epochs", in: layer))
+      if let steps, let epochs {
+        throw Failure(
+          .badPreset, "\(section) has two lengths",
+          at: "\(layer.file):\(max(steps.line, epochs.line))", expected: "steps or epochs",
+          found: "both", advice: "Remove one of them")
+      }
+      if let steps {
+        let number = try whole(steps)
+        try check(Double(number), "\(number)", 0...Double(Settings.unbounded), steps)
+        length = .steps(number)
+      } else if let epochs {
+        length = .epochs(try number(epochs, in: 0...1e6))
+      } else {
+        continue
+      }
+      break
+    }
+    note("steps", length.known.map { .int($0) } ?? .null)
+    note("epochs", length.epochs.map { .number($0) } ?? .null)
+  }
+
   /// Layers as a list, or as a rule of first and step.
   public func callAsFunction(_ key: String, _ value: inout LayerSelection) throws {
     if let found = find(key) {
@@ -220,10 +240,19 @@ public final class Settings {
 
   private func find(_ key: String) -> Found? {
     for layer in layers.reversed() {
-      for (name, node) in layer.mapping where name.scalar?.string == key {
-        return Found(
-          key: key, file: layer.file, node: node, line: name.mark?.line ?? node.mark?.line ?? 1)
-      }
+      if let found = find(key, in: layer) { return found }
+    }
+    return nil
+  }
+
+  private func given(_ key: String, in layer: Layer) -> Found? {
+    find(key, in: layer).flatMap { isNull($0.node) ? nil : $0 }
+  }
+
+  private func find(_ key: String, in layer: Layer) -> Found? {
+    for (name, node) in layer.mapping where name.scalar?.string == key {
+      return Found(
+        key: key, file: layer.file, node: node, line: name.mark?.line ?? node.mark?.line ?? 1)
     }
     return nil
   }
@@ -250,6 +279,14 @@ public final class Settings {
     guard let text = plain(found.node), let number = Int(text) else {
       throw wrong(found, expected: orNull ? "a whole number or null" : "a whole number")
     }
+    return number
+  }
+
+  private func number(_ found: Found, in range: ClosedRange<Double>) throws -> Double {
+    guard let text = plain(found.node), let number = Double(text), number.isFinite else {
+      throw wrong(found, expected: "a number")
+    }
+    try check(number, text, range, found)
     return number
   }
 

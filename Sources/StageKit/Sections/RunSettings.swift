@@ -1,3 +1,5 @@
+import Kernels
+
 /// What all stages share.
 public struct RunSettings: SettingsSection {
   public static let name = "run"
@@ -7,6 +9,23 @@ public struct RunSettings: SettingsSection {
   /// Worker threads; 0 takes every core. `--threads` wins. Manifests record them: sums over threads
   /// are ordered by their number, which shows in the last bits.
   public var threads = 0
+
+  /// How the large products of models and heads are computed. Manifests record what it came to.
+  public var precision = Multiplication.auto
+
+  public enum Multiplication: String, SettingWord {
+    /// bfloat16 where the processor multiplies it in hardware, else float32; an artifact that was
+    /// begun goes on as it was begun.
+    case auto
+    case float32
+    /// Both factors rounded to bfloat16, sums in float32.
+    case bfloat16
+    /// As bfloat16, with what rounding left as a second factor.
+    case bfloat16x2
+
+    /// What it comes to on this machine.
+    public var precision: Precision { Precision(rawValue: rawValue) ?? .fastest }
+  }
 
   /// The teacher reads samples that its own processor prepared from the same conversations: for a
   /// teacher of another family than the student's.
@@ -23,6 +42,7 @@ public struct RunSettings: SettingsSection {
   public mutating func declare(_ settings: Settings) throws {
     try settings("seed", &seed)
     try settings("threads", &threads, in: 0...4096, .execution)
+    try settings("precision", &precision)
     try settings("teacher_samples", &teacherSamples)
   }
 }

@@ -1,7 +1,7 @@
 /// What the two stages that train a whole backbone have in common, align and finetune.
 public struct TrainingSettings: Sendable, Equatable {
-  /// Optimizer steps. 0 trains nothing: align's adapter changes nothing, finetune merges and saves.
-  public var steps = 5664
+  /// Steps or epochs. 0 trains nothing: align's adapter changes nothing, finetune merges and saves.
+  public var length = TrainingLength.steps(5664)
   /// Samples in one forward pass.
   public var samplesPerBatch = 32
   /// Most tokens of one forward pass: with more, its samples are split over several. A longer sample
@@ -18,10 +18,18 @@ public struct TrainingSettings: Sendable, Equatable {
 
   public init() {}
 
+  /// Optimizer steps; epochs have to be settled before.
+  public var steps: Int { length.steps }
+
+  /// Counts the steps for a data set of so many samples.
+  public mutating func settle(samples: Int) {
+    length.settle(items: samples, perStep: samplesPerBatch * accumulation)
+  }
+
   /// - Parameter passes: whether the cut into forward passes decides anything but the time: align
   ///   draws its layer matches pass by pass.
   mutating func declare(_ settings: Settings, passes: SettingRole) throws {
-    try settings("steps", &steps, in: 0...Settings.unbounded)
+    try settings(&length)
     try settings("samples_per_batch", &samplesPerBatch, in: 1...65536)
     try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216, passes)
     try settings("accumulation", &accumulation, in: 1...65536)

@@ -4,8 +4,10 @@ import Distillation
 public struct VerbalizeSettings: SettingsSection {
   public static let name = "verbalize"
 
-  /// Optimizer steps of each layer.
-  public var steps = 2000
+  /// Steps of each layer, or epochs of the supervised positions.
+  public var length = TrainingLength.steps(2000)
+  /// The most steps, whatever the epochs come to; null for any number.
+  public var mostSteps: Int?
   /// Supervised positions in one batch.
   public var tokensPerBatch = 4096
   public var optimizer = OptimizerSettings()
@@ -22,8 +24,17 @@ public struct VerbalizeSettings: SettingsSection {
 
   public init() {}
 
+  /// Optimizer steps; epochs have to be settled before.
+  public var steps: Int { length.steps }
+
+  /// Counts the steps for data of so many supervised positions.
+  public mutating func settle(positions: Int) {
+    length.settle(items: positions, perStep: tokensPerBatch, most: mostSteps)
+  }
+
   public mutating func declare(_ settings: Settings) throws {
-    try settings("steps", &steps, in: 0...Settings.unbounded)
+    try settings(&length)
+    try settings("most_steps", &mostSteps, in: 1...Settings.unbounded)
     try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216)
     try optimizer.declare(settings)
     try settings("architecture", &architecture)

@@ -20,11 +20,7 @@ extension Stage {
     inputs: [String: String], seeded: Bool = false, samplesPerShard: Int = 128,
     redo: String? = nil, before: () throws -> Void = {}
   ) throws -> ArtifactWriter? {
-    var settings = settings
-    if let limit, case .object(var members) = settings {
-      members["limit"] = .int(limit)
-      settings = .object(members)
-    }
+    let settings = settled(settings, kind, at: directory)
     let writer = try ArtifactWriter(
       directory: directory, kind: kind, settings: settings, execution: execution, inputs: inputs,
       seed: seeded ? seed : nil, threads: threads, samplesPerShard: samplesPerShard, program: name,
@@ -49,6 +45,26 @@ extension Stage {
       log.warning("\(directory) is finished, but \(shards) missing or damaged: made again")
     }
     return writer
+  }
+
+  /// The settings with what the command line and the machine add: `--limit`, and how products are
+  /// computed, for the artifacts that hold any. float32 goes without saying.
+  private func settled(_ settings: JSON, _ kind: ArtifactKind, at directory: String) -> JSON {
+    guard case .object(var members) = settings else { return settings }
+    members["limit"] = limit.map { .int($0) }
+    guard kind != .samples, kind != .report else { return .object(members) }
+    func with(_ precision: Precision) -> JSON {
+      members["precision"] = precision == .float32 ? nil : .string(precision.rawValue)
+      return .object(members)
+    }
+    let wanted = with(Precision.current)
+    guard preset.run.precision == .auto, !redo,
+      let present = ArtifactWriter.settings(in: directory), present != wanted,
+      let begun = Precision.allCases.first(where: { with($0) == present })
+    else { return wanted }
+    log.info("\(directory) goes on in \(begun.rawValue), as it was begun")
+    Precision.current = begun
+    return present
   }
 
   /// Writes the shards that are missing, each with its line of metrics, under a progress bar.

@@ -1,0 +1,84 @@
+import COneDNN
+import Glibc
+
+/// A product of bfloat16 matrices with float32 sums, by oneDNN: compiled once for each shape. It runs
+/// on the thread that calls it; how work is split over threads stays ours.
+final class BFloat16Product: @unchecked Sendable {
+  struct Shape: Hashable {
+    var m: Int, n: Int, k: Int
+    var lda: Int, ldb: Int, ldc: Int
+    var transposeA: Bool, transposeB: Bool
+    var beta: Float
+  }
+
+  private var product = bf16_product()
+  nonisolated(unsafe) private static let engine: dnnl_engine_t? = {
+    var engine: dnnl_engine_t?
+    return dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success ? engine : nil
+  }()
+
+  static let hasHardware = bf16_in_hardware() != 0
+
+  private init(_ shape: Shape) {
+    func layout(_ rows: Int, _ columns: Int, _ ld: Int, _ transposed: Bool) -> bf16_layout {
+      bf16_layout(
+        rows: rows, columns: columns, row_stride: transposed ? 1 : ld,
+        column_stride: transposed ? ld : 1)
+    }
+    let status = bf16_product_create(
+      &product, Self.engine, layout(shape.m, shape.k, shape.lda, shape.transposeA),
+      layout(shape.k, shape.n, shape.ldb, shape.transposeB),
+      layout(shape.m, shape.n, shape.ldc, false), shape.beta)
+    guard status == dnnl_success else { Self.fail(status, shape) }
+  }
+
+  deinit { bf16_product_destroy(&product) }
+
+  /// The products compiled so far. Lengths vary, so there is no end of shapes: the cache starts over
+  /// when it is full, and what a thread still runs is held by it.
+  private static let compiled = Guarded([Shape: BFloat16Product]())
+  private static let mostCompiled = 1024
+
+  static func of(_ shape: Shape) -> BFloat16Product {
+    if let found = compiled.withLock({ $0[shape] }) { return found }
+    // Apart from the lock: compiling may take milliseconds, and the other threads have work.
+    let made = BFloat16Product(shape)
+    return compiled.withLock { known in
+      if let found = known[shape] { return found }
+      if known.count >= mostCompiled { known.removeAll() }
+      known[shape] = made
+      return made
+    }
+  }
+
+  /// Whether the calling thread's products were told to use no other thread.
+  private static let settled: pthread_key_t = {
+    var key = pthread_key_t()
+    pthread_key_create(&key, nil)
+    return key
+  }()
+
+  static func settleThread() {
+    guard pthread_getspecific(settled) == nil else { return }
+    bf16_single_thread()
+    pthread_setspecific(settled, UnsafeRawPointer(bitPattern: 1))
+  }
+
+  func run(a: UnsafeRawPointer, b: UnsafeRawPointer, c: UnsafeMutablePointer<Float>) {
+    let scratch = Buffer(count: product.scratch_bytes / 4 + 32)
+    let aligned = UnsafeMutableRawPointer(scratch.pointer).alignedUp(toMultipleOf: 64)
+    let status = withUnsafePointer(to: product) {
+      bf16_product_run($0, Self.engine, a, b, c, aligned)
+    }
+    withExtendedLifetime(scratch) {}
+    guard status == dnnl_success else { Self.fail(status, nil) }
+  }
+
+  /// Only memory can be lacking: shapes are checked by the callers.
+  private static func fail(_ status: dnnl_status_t, _ shape: Shape?) -> Never {
+    let text =
+      "error: oneDNN cannot multiply (status \(status.rawValue))\(shape.map { ": \($0)" } ?? "")\n"
+    _ = write(STDERR_FILENO, text, text.utf8.count)
+    exit(70)
+  }
+}
