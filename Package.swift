@@ -14,7 +14,7 @@ let unchecked: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
 /// The floors of the source, lowest first: each module imports only from below.
 let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting])] = [
   ("Failures", [], []),
-  ("Kernels", ["COneDNN", "COpenBLAS"], unchecked + vector),
+  ("Kernels", ["CMalloc", "COneDNN", "COpenBLAS"], unchecked + vector),
   ("Tensors", ["Kernels"], vector),
   ("Artifacts", ["CLMDB", "CXXHash", "CZstd", "Failures", "Kernels"], []),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], []),
@@ -74,7 +74,10 @@ let stages: [(name: String, needs: [String])] = [
   ),
   (
     "vlsi-extract",
-    ["Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Training", "Planning"]
+    [
+      "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Distillation", "Training",
+      "Planning",
+    ]
   ),
   (
     "vlsi-verbalize",

@@ -182,6 +182,11 @@ function features_key(cell, samples, role) {
     slice(cell, "features-" role)
 }
 
+# Whether the student's features hold visual embeddings, which later stages then read.
+function stores(cell) { return slice(cell, "features-student") ~ /\n  store_visual: "true"\n/ }
+function seen_file(seen) { return seen == "" ? "" : " " seen "/manifest.json" }
+function seen_option(seen) { return seen == "" ? "" : " --features " seen }
+
 # A rule, unless it stands already or is the run's own.
 function rule(target, needs, cell, stage, program, arguments) {
   if ((target in ruled) || index(target, folder "/") != 1) return
@@ -226,14 +231,16 @@ function adapter_of(cell, samples, seed,   heard, seen, spoken, speech, targets,
     " --student " student[cell] " --features " heard " --verbalizers " spoken)
   at = place("adapter", speech SUBSEP targets SUBSEP slice(cell, "adapter"), \
     folder "/seed-" seed "/adapter/" cell)
+  seen = stores(cell) ? seen : ""
   rule(at "/manifest.json", samples "/manifest.json " speech "/manifest.json " targets \
-    "/manifest.json", cell, "adapter", "align", "--seed " seed " --student " student[cell] \
-    " --samples " samples " --verbalizers " speech " --targets " targets)
+    "/manifest.json" seen_file(seen), cell, "adapter", "align", "--seed " seed " --student " \
+    student[cell] " --samples " samples seen_option(seen) " --verbalizers " speech " --targets " \
+    targets)
   return at
 }
 
 # The model of a cell: the student itself where nothing learns, no adapter where align does nothing.
-function model_of(cell, seed,   data, samples, adapter, at) {
+function model_of(cell, seed,   data, samples, adapter, seen, at) {
   adapter = trains(cell, "adapter") ? "needed" : ""
   if (adapter == "" && !trains(cell, "model")) return student[cell]
   data = place("data", data_key(cell), folder "/data/" cell)
@@ -244,12 +251,13 @@ function model_of(cell, seed,   data, samples, adapter, at) {
     "prepare", "--dataset " (embedded ? data "/train.json" : dataset images) \
     " --model " student[cell])
   if (adapter != "") adapter = adapter_of(cell, samples, seed)
+  seen = stores(cell) ? features_of(cell, "student", samples) : ""
   at = place("model", samples SUBSEP adapter SUBSEP student[cell] SUBSEP seed SUBSEP \
     slice(cell, "model"), folder "/seed-" seed "/model/" cell)
   rule(at "/manifest.json", samples "/manifest.json " \
-    (adapter != "" ? adapter "/manifest.json" : files_of(student[cell])), cell, "model", \
-    "finetune", "--seed " seed " --model " student[cell] \
-    (adapter != "" ? " --adapter " adapter : "") " --samples " samples)
+    (adapter != "" ? adapter "/manifest.json" : files_of(student[cell])) seen_file(seen), cell, \
+    "model", "finetune", "--seed " seed " --model " student[cell] \
+    (adapter != "" ? " --adapter " adapter : "") " --samples " samples seen_option(seen))
   return at
 }
 

@@ -101,34 +101,42 @@ runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
 
 # MARK: The student learns
 
+# The student's features where they hold visual embeddings: no later stage encodes an image again.
+# Once verbalizers are made of them they may go; then images are encoded.
+seen = runs/$*/features/student
+seen_option = $(if $(VISUAL_$*),$(if $(shell [ -e $(seen)/manifest.json ] || \
+  [ ! -e runs/$*/verbalizers/student/manifest.json ] && echo yes), --features $(seen)))
+
 runs/%/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
     runs/%/$(SLICES)/adapter | $(BUILT)
-	$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples \
+	$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples$(seen_option) \
 	  --verbalizers runs/$*/verbalizers/student --targets runs/$*/targets --output $(@D)
 
 runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/$(SLICES)/model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*) --model $(student) --adapter runs/$*/adapter \
-	  --samples runs/$*/samples --output $(@D)
+	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 # MARK: Two baselines, by presets that extend the run's own: NAME-sft and NAME-last-layer
 
 runs/%/compare/sft/model/manifest.json: runs/%/samples/manifest.json \
-    runs/%/$(SLICES)/sft.model $$(call student_files,$$*) | $(BUILT)
+    runs/%/$(SLICES)/sft.model $$(call student_files,$$*) \
+    | $$(if $$(VISUAL_$$*),runs/%/verbalizers/student/manifest.json) $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-sft) --model $(student) \
-	  --samples runs/$*/samples --output $(@D)
+	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 runs/%/compare/last-layer/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
     runs/%/$(SLICES)/last-layer.adapter | $(BUILT)
 	$(BIN)/vlsi-align $(call options,$*-last-layer) --student $(student) \
-	  --samples runs/$*/samples --verbalizers runs/$*/verbalizers/student \
+	  --samples runs/$*/samples$(seen_option) --verbalizers runs/$*/verbalizers/student \
 	  --targets runs/$*/targets --output $(@D)
 
 runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter/manifest.json \
     runs/%/$(SLICES)/last-layer.model | $(BUILT)
 	$(BIN)/vlsi-finetune $(call options,$*-last-layer) --model $(student) \
-	  --adapter runs/$*/compare/last-layer/adapter --samples runs/$*/samples --output $(@D)
+	  --adapter runs/$*/compare/last-layer/adapter --samples runs/$*/samples$(seen_option) \
+	  --output $(@D)
 
 # MARK: Scores and the report
 
@@ -138,7 +146,7 @@ HEARD := 64
 runs/%/features/model/manifest.json: runs/%/model/manifest.json runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-student | $(BUILT)
 	$(BIN)/vlsi-extract $(call options,$*) --role student --limit $(HEARD) --model runs/$*/model \
-	  --samples runs/$*/samples --output $(@D)
+	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 define evaluate
 $(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark)$(images_option) \

@@ -96,8 +96,9 @@ public struct WeightFiles: Sendable {
   /// Adds names, types, shapes and content to a digest. Tensors up to 1 MiB go in whole; of a larger
   /// one sixteen evenly spaced blocks of 64 KiB do, so that 15 GB take a second. That tells models
   /// and training states apart; it does not find a damaged byte.
-  public func update(_ digest: inout Digest) {
-    for name in names {
+  /// - Parameter some: of these tensors alone
+  public func update(_ digest: inout Digest, names some: [String]? = nil) {
+    for name in some ?? names {
       guard let tensor = tensors[name] else { continue }
       digest.update("\n\(name) \(tensor.type.rawValue) \(tensor.shape)\n")
       withExtendedLifetime(tensor.owner) { WeightFiles.sample(tensor.bytes, into: &digest) }

@@ -59,6 +59,9 @@ public final class FeatureReader {
   public let layers: [Int]
   /// The backbone's width d.
   public let width: Int
+  /// The samples whose hidden states it holds: all of its records, or a share of them where it holds
+  /// visual embeddings too.
+  public let indices: [Int]
   /// What the labels are tokens of; nil in features that do not tell.
   private let vocabulary: Int?
 
@@ -70,6 +73,10 @@ public final class FeatureReader {
     width = try fields.int("width")
     vocabulary = fields.json["vocabulary"]?.asInt
     layers = (fields.json["layers"]?.asArray ?? []).compactMap(\.asInt).sorted()
+    let share = FeatureShare(artifact.manifest.settings)
+    indices =
+      artifact.manifest.settings["store_visual"]?.asBool == true
+      ? share.of(artifact.indices) : artifact.indices
   }
 
   /// The features of sample `index`.

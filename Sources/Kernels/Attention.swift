@@ -1,7 +1,7 @@
 /// Who sees whom in a packed sequence. Rows of one sample lie together; a block's rows see the
 /// prefix rows and the rows of their own block: up to themselves when causal, all of them otherwise.
 /// An ordinary sample is one block without prefix; questions that share an image are blocks behind
-/// the same prefix. The blocks of one sample are worked on by one thread, samples by many.
+/// the same prefix. A head of a sample is worked on by one thread.
 public struct AttentionLayout: Sendable, Equatable {
   public struct Block: Sendable, Equatable {
     public var rows: Range<Int>
@@ -38,29 +38,72 @@ public struct AttentionHeads: Sendable {
   var scale: Float { 1 / Float(size).squareRoot() }
 }
 
-/// Fills `scores` [rows of the block, prefix + rows] with the softmax of q kᵀ · scale.
-private func probabilities(
-  _ block: AttentionLayout.Block, causal: Bool, _ heads: AttentionHeads,
-  q: UnsafePointer<Float>, k: UnsafePointer<Float>, scores: UnsafeMutablePointer<Float>
-) {
-  let n = block.rows.count, p = block.prefix.count, width = p + n
-  let qStride = heads.heads * heads.size, kStride = heads.keyValueHeads * heads.size
-  let queries = q + block.rows.lowerBound * qStride
-  gemmSerial(
-    n, p, heads.size, alpha: heads.scale, a: queries, lda: qStride,
-    b: k + block.prefix.lowerBound * kStride, ldb: kStride, transposeB: true,
-    c: scores, ldc: width)
-  gemmSerial(
-    n, n, heads.size, alpha: heads.scale, a: queries, lda: qStride,
-    b: k + block.rows.lowerBound * kStride, ldb: kStride, transposeB: true,
-    c: scores + p, ldc: width)
-  for i in 0..<n {
-    let row = scores + i * width
-    let visible = causal ? p + i + 1 : width
-    let total = exponentiate(row, minus: maximum(row, visible), visible)
-    let inverse = 1 / total
-    for j in 0..<visible { row[j] *= inverse }
-    for j in visible..<width { row[j] = 0 }
+extension AttentionLayout {
+  /// Rows of a block whose scores are in memory at a time: they stay in the cache, and causal rows
+  /// skip most of the keys that they cannot see.
+  public static let rowsAtOnce = 128
+
+  /// The most scores that a thread holds at a time for a block of so many rows that see so many keys
+  /// before their own.
+  public static func scores(rows: Int, prefix: Int = 0) -> Int {
+    let (product, overflow) = min(rows, rowsAtOnce).multipliedReportingOverflow(by: rows + prefix)
+    return overflow ? .max : product
+  }
+}
+
+/// Some rows of a block with the keys that they see.
+private struct Stretch {
+  let rows: Range<Int>
+  /// Stretches of keys: the first column of their scores, and the packed rows.
+  let keys: [(column: Int, rows: Range<Int>)]
+  /// The keys that the first row sees, and how many more each row does than the one before.
+  let visible: Int, growth: Int
+  /// All keys.
+  var width: Int { keys.reduce(0) { $0 + $1.rows.count } }
+
+  /// A block's stretches, in order.
+  static func all(_ block: AttentionLayout.Block, causal: Bool) -> [Stretch] {
+    let own = block.rows, prefix = block.prefix
+    return stride(from: own.lowerBound, to: own.upperBound, by: AttentionLayout.rowsAtOnce).map {
+      start in
+      let end = min(start + AttentionLayout.rowsAtOnce, own.upperBound)
+      let keys = [
+        (column: 0, rows: prefix),
+        (column: prefix.count, rows: own.lowerBound..<(causal ? end : own.upperBound)),
+      ]
+      return Stretch(
+        rows: start..<end, keys: keys.filter { !$0.rows.isEmpty },
+        visible: prefix.count + (causal ? start + 1 - own.lowerBound : own.count),
+        growth: causal ? 1 : 0)
+    }
+  }
+
+  /// Fills `scores` [rows, width] with the softmax of q kᵀ · scale.
+  func probabilities(
+    _ heads: AttentionHeads, q: UnsafePointer<Float>, k: UnsafePointer<Float>,
+    scores: UnsafeMutablePointer<Float>
+  ) {
+    let qStride = heads.heads * heads.size, kStride = heads.keyValueHeads * heads.size
+    let width = width
+    for part in keys {
+      gemmSerial(
+        rows.count, part.rows.count, heads.size, alpha: heads.scale,
+        a: q + rows.lowerBound * qStride, lda: qStride, b: k + part.rows.lowerBound * kStride,
+        ldb: kStride, transposeB: true, c: scores + part.column, ldc: width)
+    }
+    for i in 0..<rows.count {
+      let row = scores + i * width, seen = visible + i * growth
+      let inverse = 1 / exponentiate(row, minus: maximum(row, seen), seen)
+      for j in 0..<seen { row[j] *= inverse }
+      for j in seen..<width { row[j] = 0 }
+    }
+  }
+}
+
+extension [AttentionLayout.Block] {
+  /// The most scores of any of them that are in memory at a time.
+  fileprivate var scores: Int {
+    reduce(0) { Swift.max($0, AttentionLayout.scores(rows: $1.rows.count, prefix: $1.prefix.count)) }
   }
 }
 
@@ -71,28 +114,20 @@ public func attention(
   layout: AttentionLayout, heads: AttentionHeads, into out: UnsafeMutablePointer<Float>
 ) {
   let qStride = heads.heads * heads.size, kStride = heads.keyValueHeads * heads.size
-  parallelTasks(layout.samples.count * heads.keyValueHeads) { task in
-    let sample = layout.samples[task / heads.keyValueHeads]
-    let keyHead = task % heads.keyValueHeads
-    let largest = sample.reduce(0) { max($0, $1.rows.count * ($1.rows.count + $1.prefix.count)) }
-    let buffer = Buffer(count: largest)
-    defer { withExtendedLifetime(buffer) {} }
-    let scores = buffer.pointer
-    for block in sample {
-      let n = block.rows.count, p = block.prefix.count
-      for head in keyHead * heads.group..<(keyHead + 1) * heads.group {
-        probabilities(
-          block, causal: layout.causal, heads, q: q + head * heads.size,
-          k: k + keyHead * heads.size, scores: scores)
-        let target = out + block.rows.lowerBound * qStride + head * heads.size
-        let values = v + keyHead * heads.size
+  parallelTasks(layout.samples.count * heads.heads) { task in
+    let sample = layout.samples[task / heads.heads]
+    let offset = task % heads.heads * heads.size
+    let keyOffset = task % heads.heads / heads.group * heads.size
+    let scores = Buffer(count: sample.scores)
+    defer { withExtendedLifetime(scores) {} }
+    for stretch in sample.flatMap({ Stretch.all($0, causal: layout.causal) }) {
+      stretch.probabilities(heads, q: q + offset, k: k + keyOffset, scores: scores.pointer)
+      for part in stretch.keys {
         gemmSerial(
-          n, heads.size, n, a: scores + p, lda: p + n,
-          b: values + block.rows.lowerBound * kStride, ldb: kStride, c: target, ldc: qStride)
-        gemmSerial(
-          n, heads.size, p, a: scores, lda: p + n,
-          b: values + block.prefix.lowerBound * kStride, ldb: kStride,
-          beta: 1, c: target, ldc: qStride)
+          stretch.rows.count, heads.size, part.rows.count, a: scores.pointer + part.column,
+          lda: stretch.width, b: v + part.rows.lowerBound * kStride + keyOffset, ldb: kStride,
+          beta: part.column == 0 ? 0 : 1, c: out + stretch.rows.lowerBound * qStride + offset,
+          ldc: qStride)
       }
     }
   }
@@ -107,52 +142,47 @@ public func attentionBackward(
   vGradient: UnsafeMutablePointer<Float>
 ) {
   let qStride = heads.heads * heads.size, kStride = heads.keyValueHeads * heads.size
+  // The heads of a group add to the same keys.
   parallelTasks(layout.samples.count * heads.keyValueHeads) { task in
     let sample = layout.samples[task / heads.keyValueHeads]
     let keyHead = task % heads.keyValueHeads
-    let largest = sample.reduce(0) { max($0, $1.rows.count * ($1.rows.count + $1.prefix.count)) }
-    let buffers = (Buffer(count: largest), Buffer(count: largest))
+    let buffers = (Buffer(count: sample.scores), Buffer(count: sample.scores))
     defer { withExtendedLifetime(buffers) {} }
     let scores = buffers.0.pointer, gradients = buffers.1.pointer
-    for block in sample {
-      let n = block.rows.count, p = block.prefix.count, width = p + n
-      // The two stretches of keys: the prefix in the first columns, the block's own after it.
-      let stretches = [
-        (start: block.prefix.lowerBound, count: p, column: 0),
-        (start: block.rows.lowerBound, count: n, column: p),
-      ]
-      for head in keyHead * heads.group..<(keyHead + 1) * heads.group {
-        let offset = head * heads.size, keyOffset = keyHead * heads.size
-        probabilities(
-          block, causal: layout.causal, heads, q: q + offset, k: k + keyOffset, scores: scores)
-        let rowStart = block.rows.lowerBound * qStride + offset
-        let d = outGradient + rowStart
-        for s in stretches where s.count > 0 {
-          let keyStart = s.start * kStride + keyOffset
+    let stretches = sample.flatMap { Stretch.all($0, causal: layout.causal) }
+    for head in keyHead * heads.group..<(keyHead + 1) * heads.group {
+      let offset = head * heads.size, keyOffset = keyHead * heads.size
+      for stretch in stretches {
+        let n = stretch.rows.count, width = stretch.width
+        let rowStart = stretch.rows.lowerBound * qStride + offset
+        stretch.probabilities(heads, q: q + offset, k: k + keyOffset, scores: scores)
+        for part in stretch.keys {
+          let keyStart = part.rows.lowerBound * kStride + keyOffset
           gemmSerial(
-            s.count, heads.size, n, a: scores + s.column, lda: width, transposeA: true,
-            b: d, ldb: qStride, beta: 1, c: vGradient + keyStart, ldc: kStride)
+            part.rows.count, heads.size, n, a: scores + part.column, lda: width, transposeA: true,
+            b: outGradient + rowStart, ldb: qStride, beta: 1, c: vGradient + keyStart, ldc: kStride)
           gemmSerial(
-            n, s.count, heads.size, a: d, lda: qStride, b: v + keyStart, ldb: kStride,
-            transposeB: true, c: gradients + s.column, ldc: width)
+            n, part.rows.count, heads.size, a: outGradient + rowStart, lda: qStride,
+            b: v + keyStart, ldb: kStride, transposeB: true, c: gradients + part.column, ldc: width)
         }
         for i in 0..<n {
           let probability = scores + i * width, gradient = gradients + i * width
-          let visible = layout.causal ? p + i + 1 : width
-          let mean = dot(probability, gradient, visible)
-          for j in 0..<visible {
+          let seen = stretch.visible + i * stretch.growth
+          let mean = dot(probability, gradient, seen)
+          for j in 0..<seen {
             gradient[j] = probability[j] * (gradient[j] - mean) * heads.scale
           }
-          for j in visible..<width { gradient[j] = 0 }
+          for j in seen..<width { gradient[j] = 0 }
         }
-        for s in stretches where s.count > 0 {
-          let keyStart = s.start * kStride + keyOffset
+        for part in stretch.keys {
+          let keyStart = part.rows.lowerBound * kStride + keyOffset
           gemmSerial(
-            n, heads.size, s.count, a: gradients + s.column, lda: width,
+            n, heads.size, part.rows.count, a: gradients + part.column, lda: width,
             b: k + keyStart, ldb: kStride, beta: 1, c: qGradient + rowStart, ldc: qStride)
           gemmSerial(
-            s.count, heads.size, n, a: gradients + s.column, lda: width, transposeA: true,
-            b: q + rowStart, ldb: qStride, beta: 1, c: kGradient + keyStart, ldc: kStride)
+            part.rows.count, heads.size, n, a: gradients + part.column, lda: width,
+            transposeA: true, b: q + rowStart, ldb: qStride, beta: 1, c: kGradient + keyStart,
+            ldc: kStride)
         }
       }
     }

@@ -1,3 +1,4 @@
+import CMalloc
 import COneDNN
 import Glibc
 
@@ -13,6 +14,10 @@ final class BFloat16Product: @unchecked Sendable {
 
   private var product = bf16_product()
   nonisolated(unsafe) private static let engine: dnnl_engine_t? = {
+    // Some products ask malloc for their working memory, each time anew; as pages of its own it would
+    // be cleared each time.
+    _ = mallopt(M_MMAP_THRESHOLD, 32 << 20)
+    _ = mallopt(M_TRIM_THRESHOLD, 64 << 20)
     var engine: dnnl_engine_t?
     return dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success ? engine : nil
   }()

@@ -59,6 +59,13 @@ public final class Checkpoint: Sendable {
     }
   }
 
+  /// A digest of some weights with their names; see `WeightFiles.update`.
+  public func fingerprint(of names: [String]) -> String {
+    var digest = Digest()
+    weights.update(&digest, names: names)
+    return digest.value
+  }
+
   /// A digest of the config and the weights, the same for the same model however it is cut into
   /// files or named: see `WeightFiles.update`.
   public var fingerprint: String {

@@ -22,7 +22,7 @@ public struct ModelSample: Sendable {
 /// An image as patches, in the order of its family's image processor.
 public struct ModelImage: Sendable {
   public var grid: ImageGrid
-  /// [patches, channels · temporal patch · patch · patch].
+  /// [patches, channels · temporal patch · patch · patch]; empty where its visual embeddings are known.
   public var patches: [Float]
 
   public init(grid: ImageGrid, patches: [Float]) {
@@ -45,7 +45,7 @@ public struct PackedBatch: Sendable {
   /// The packed rows that hold visual tokens, in the order of the visual embeddings.
   public let visualRows: [Int]
   public let images: [ImageGrid]
-  /// All images' patches [patches, values of a patch].
+  /// All images' patches [patches, values of a patch]; empty where their embeddings are known.
   public let patches: [Float]
 
   public var count: Int { inputIDs.count }
@@ -75,6 +75,10 @@ public struct PackedBatch: Sendable {
         images.append(image.grid)
         patches += image.patches
       }
+    }
+    let known = samples.count { $0.images.contains { $0.patches.isEmpty } }
+    if known > 0, !patches.isEmpty {
+      throw Failure(.badData, "some images have patches and others none", at: "the batch")
     }
     inputIDs = ids
     sampleRows = rows
@@ -150,7 +154,7 @@ public struct PackedBatch: Sendable {
     }
     let length = config.encoder.patchDimension
     for (number, image) in sample.images.enumerated()
-    where image.patches.count != image.patchCount * length {
+    where !image.patches.isEmpty && image.patches.count != image.patchCount * length {
       return "image \(number): \(image.patches.count) values for \(image.patchCount) patches"
     }
     return nil

@@ -71,6 +71,22 @@ public final class VisionLanguageModel {
 
   // MARK: Forward
 
+  /// What of a pass keeps only its inputs for the gradient and is computed again.
+  public struct Recomputation: Sendable, Equatable {
+    /// The first so many decoder blocks.
+    public var decoderBlocks: Int
+    /// The blocks of the vision encoder.
+    public var encoder: Bool
+
+    public init(decoderBlocks: Int, encoder: Bool) {
+      self.decoderBlocks = decoderBlocks
+      self.encoder = encoder
+    }
+
+    public static let none = Recomputation(decoderBlocks: 0, encoder: false)
+    public static let all = Recomputation(decoderBlocks: .max, encoder: true)
+  }
+
   /// What a forward pass gives.
   public struct Output {
     /// The outputs of the asked-for decoder blocks, counted from 1, [rows, d].
@@ -104,14 +120,15 @@ public final class VisionLanguageModel {
   }
 
   /// The embedded batch, visual tokens in their places.
-  /// - visual: visual embeddings computed before.
+  /// - visual: visual embeddings computed before; needed where the batch has no patches.
   public func enter(
-    _ batch: PackedBatch, tape: Tape, visual: Tensor? = nil, checkpointing: Bool = false
+    _ batch: PackedBatch, tape: Tape, visual: Tensor? = nil, recomputing: Recomputation = .none
   ) -> Passage {
     let (cosine, sine) = language.rotaryTables(batch.positions)
     let words = tape.embedding(batch.inputIDs, embedding)
-    let visual = visual ?? visualEmbeddings(batch, tape: tape, checkpointing: checkpointing)
+    let visual = visual ?? visualEmbeddings(batch, tape: tape, checkpointing: recomputing.encoder)
     guard let visual else {
+      precondition(batch.visualRows.isEmpty, "neither patches nor visual embeddings")
       return Passage(x: words, cosine: cosine, sine: sine, deep: [], visualRows: [])
     }
     let d = words.columns
@@ -143,17 +160,18 @@ public final class VisionLanguageModel {
   /// Runs the model over a packed batch.
   /// - layers: the decoder blocks, from 1, whose outputs are wanted (`hidden_states[k]`).
   /// - rows: the packed rows wanted in the output; nil for all.
-  /// - visual: visual embeddings computed before.
-  /// - checkpointing: keep only the blocks' inputs for the gradient.
+  /// - visual: visual embeddings computed before; needed where the batch has no patches.
   public func forward(
     _ batch: PackedBatch, tape: Tape, layers: Set<Int> = [], rows: [Int]? = nil,
-    visual: Tensor? = nil, checkpointing: Bool = false
+    visual: Tensor? = nil, recomputing: Recomputation = .none
   ) -> Output {
-    var passage = enter(batch, tape: tape, visual: visual, checkpointing: checkpointing)
+    var passage = enter(batch, tape: tape, visual: visual, recomputing: recomputing)
     let heads = language.heads
     var hidden: [Int: Tensor] = [:]
     for layer in language.blocks.indices {
-      let output = block(layer, &passage, tape: tape, checkpointing: checkpointing) {
+      let output = block(
+        layer, &passage, tape: tape, checkpointing: layer < recomputing.decoderBlocks
+      ) {
         $0.attention($1, $2, $3, heads: heads, layout: batch.layout)
       }
       if layers.contains(layer + 1) {

@@ -44,7 +44,18 @@ public struct ModelNeeds: Sendable {
     let inner = vision.feedForward * (vision.isGated ? 3 : 2)
     let block = max(2 * e + inner, 9 * e)
     return 4 * patches * (block + vision.patchDimension) + pixelBytes(patches: patches)
-      + scoreBytes(bounded(largestImage, largestImage))
+      + scoreBytes(AttentionLayout.scores(rows: largestImage))
+  }
+
+  /// A pass of the language model that takes `reading`, with its images: encoded before it, their
+  /// patches kept meanwhile, or known.
+  func seeingBytes(_ pass: SampleSurvey.Pass, encodes: Bool, reading: Int) -> Int {
+    guard encodes else {
+      return reading + 4 * pass.patches / vision.patchesPerToken * config.visualWidth
+    }
+    return max(
+      encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
+      pixelBytes(patches: pass.patches) + reading)
   }
 
   /// The attention scores that every thread holds at a time.
@@ -65,11 +76,13 @@ public struct ModelNeeds: Sendable {
     4 * tokens * (4 * text.hiddenSize + 3 * text.intermediateSize) + scoreBytes(scores)
   }
 
-  /// What checkpointing keeps, a block's input for every block, and one block forwards and
-  /// backwards. Without checkpointing every block keeps all of it.
-  /// - Parameter scores: of the largest block of the attention; backwards, with their gradients.
+  /// What a pass and its gradient hold: the input of every block that is computed again, one block
+  /// forwards and backwards, and all of every other block.
+  /// - Parameters:
+  ///   - scores: of the largest block of the attention; backwards, with their gradients
+  ///   - recomputed: how many blocks are computed again
   func trainingBytes(
-    tokens: Int, scores: Int = 0, checkpointing: Bool, loraRank: Int?
+    tokens: Int, scores: Int = 0, recomputed: Int, loraRank: Int?
   ) -> Int {
     let d = text.hiddenSize, f = text.intermediateSize, kv = text.keyValueSize
     var block = 6 * d + 4 * text.querySize + 3 * f + 3 * kv
@@ -79,8 +92,9 @@ public struct ModelNeeds: Sendable {
       block += 2 * (2 * d + text.querySize + 2 * kv + 2 * f) + 7 * loraRank
     }
     let backward = 3 * f + 3 * d
+    let again = min(recomputed, text.layers)
     let kept =
-      checkpointing ? text.layers * d + block + backward : text.layers * block + backward
+      again * d + (text.layers - again + (again > 0 ? 1 : 0)) * block + backward
     return 4 * tokens * kept + 2 * scoreBytes(scores)
   }
 
@@ -126,8 +140,9 @@ public struct ModelNeeds: Sendable {
     let weights = 2 * d * q + 2 * d * kv + 3 * d * f
     return lengths.reduce(0.0) { total, length in
       let n = Double(length)
-      // Half of the scores of a causal attention are computed for nothing, but computed.
-      return total + Double(text.layers) * (2 * n * weights + 4 * n * n * q)
+      // Of a causal attention's scores, those that some rows at once cannot see are computed too.
+      let pairs = n * (n + min(n, Double(AttentionLayout.rowsAtOnce))) / 2
+      return total + Double(text.layers) * (2 * n * weights + 4 * pairs * q)
     }
   }
 }

@@ -28,12 +28,24 @@ public struct Rates: Sendable {
     }
   }
 
+  /// Operations of a forward pass a second, when its gradient follows: of blocks that are kept, and of
+  /// those that are computed again.
+  public struct Training: Sendable {
+    public var kept: Double
+    public var recomputed: Double
+
+    /// Seconds for so many operations, of which this part is computed again.
+    func seconds(_ operations: Double, recomputed part: Double) -> Double {
+      operations * (part / recomputed + (1 - part) / kept)
+    }
+  }
+
   public var teacher: Model
   public var student: Model
   /// Operations of the student's forward pass a second, when its gradient follows: of adapters, and
   /// of the weights themselves.
-  public var adapters: Double
-  public var full: Double
+  public var adapters: Training
+  public var full: Training
   /// To bring the teacher's words to the student's width.
   public var projecting: Pace
   private var exactMoments: Double
@@ -71,11 +83,8 @@ public struct Rates: Sendable {
       encoding: small.encodingSpeed(), forward: small.forwardSpeed(),
       speaking: try small.speakingPace())
     let align = plan.preset.align
-    adapters = small.trainingSpeed(
-      loraRank: align.weights == .lora ? align.loraRank : nil,
-      checkpointing: align.training.gradientCheckpointing)
-    full = small.trainingSpeed(
-      loraRank: nil, checkpointing: plan.preset.finetune.training.gradientCheckpointing)
+    adapters = small.trainingSpeed(loraRank: align.weights == .lora ? align.loraRank : nil)
+    full = small.trainingSpeed(loraRank: nil)
     exactMoments = Rehearsal.optimizerSeconds(.float32)
     codedMoments = Rehearsal.optimizerSeconds(.blockwise8)
     reading = Rehearsal.readingSpeed(of: plan.teacher) ?? 1e9

@@ -82,8 +82,8 @@ public final class Rehearsal {
   }
 
   /// The same when the pass is followed by its gradient. Call it last: weights change their place.
-  /// - loraRank: of the adapters that learn; nil for the weights themselves.
-  public func trainingSpeed(loraRank: Int?, checkpointing: Bool) -> Double {
+  /// - Parameter loraRank: of the adapters that learn; nil for the weights themselves.
+  public func trainingSpeed(loraRank: Int?) -> Rates.Training {
     if let loraRank {
       model.train([])
       var generator = SplitMix64(seed: 1)
@@ -100,13 +100,16 @@ public final class Rehearsal {
     let zero = Tensor(
       [Float](repeating: 0, count: rows.count * checkpoint.config.text.hiddenSize),
       [rows.count, checkpoint.config.text.hiddenSize])
-    return needs.forwardOperations(lengths: lengths)
-      / seconds {
-        let tape = Tape(recording: true)
-        let output = model.forward(
-          batch.batch, tape: tape, rows: rows, visual: visual, checkpointing: checkpointing)
-        tape.backward(tape.squaredDistance(output.last, to: zero))
-      }
+    func speed(_ recomputing: VisionLanguageModel.Recomputation) -> Double {
+      needs.forwardOperations(lengths: lengths)
+        / seconds {
+          let tape = Tape(recording: true)
+          let output = model.forward(
+            batch.batch, tape: tape, rows: rows, visual: visual, recomputing: recomputing)
+          tape.backward(tape.squaredDistance(output.last, to: zero))
+        }
+    }
+    return Rates.Training(kept: speed(.none), recomputed: speed(.all))
   }
 
   private func pace(

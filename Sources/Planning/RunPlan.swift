@@ -24,6 +24,8 @@ public struct StageCost: Sendable {
   public var seconds: Double?
   /// Which settings make it smaller.
   public var advice = ""
+  /// Of its largest pass, how many decoder blocks are computed again for the gradient.
+  public var recomputedBlocks = 0
 }
 
 /// The costs of every stage of a run, from the shapes of both backbones, the preset, a survey of the
@@ -76,14 +78,41 @@ public struct RunPlan {
   private static let packedStates = 0.79
   private static let packedTargets = 0.92
 
-  private func featureBytes(_ config: any ModelConfig, layers: Int) -> Int {
-    let width = Double(config.text.hiddenSize)
-    var numbers = survey.supervisedPositions * Double(layers + 1) * width
-    if preset.extract.storeVisual {
-      numbers +=
-        survey.patches / Double(config.encoder.patchesPerToken) * Double(config.visualWidth)
-    }
+  /// - Parameter share: of the samples whose hidden states are stored
+  private func stateBytes(_ config: any ModelConfig, layers: Int, share: Double = 1) -> Int {
+    let numbers =
+      share * survey.supervisedPositions * Double(layers + 1) * Double(config.text.hiddenSize)
     return Int(2 * numbers * Self.packedStates)
+  }
+
+  /// Bytes of a backbone's visual embeddings, where they are stored.
+  private func visualBytes(_ config: any ModelConfig, isStored: Bool) -> Int {
+    let tokens = survey.patches / Double(config.encoder.patchesPerToken)
+    return isStored ? Int(2 * tokens * Double(config.visualWidth) * Self.packedStates) : 0
+  }
+
+  /// Whether the student's visual embeddings are stored, and no later stage encodes its images.
+  private var storesVisual: Bool {
+    preset.extract.storesVisual(ofStudent: true, learns: preset.finetune.trainVision)
+  }
+
+  /// The share of the samples whose hidden states are extracted from the student: as far as verbalize
+  /// reads them.
+  public var studentShare: Double {
+    let part = preset.verbalize.share(of: Int(survey.supervisedPositions))
+    return FeatureShare(covering: part).part(of: survey.samples)
+  }
+
+  /// What storing the student's visual embeddings costs and saves; nil where they are not stored.
+  public func visualStorage(_ rates: Rates?) -> (bytes: Int, seconds: Double?)? {
+    guard storesVisual, survey.images > 0 else { return nil }
+    let passes = [preset.align.training, preset.finetune.training].reduce(0.0) {
+      $0 + Double($1.steps * $1.samplesPerBatch * $1.accumulation) / Double(survey.samples)
+    }
+    return (
+      visualBytes(student.config, isStored: true),
+      rates.map { passes * encoding(studentNeeds, $0.student) }
+    )
   }
 
   /// Numbers of 16 bits that a position takes in the targets, over all layers.
@@ -123,9 +152,13 @@ public struct RunPlan {
     list.append(
       extract("extract teacher", teacher, teacherNeeds, teacherLayers, rates?.teacher, rates))
     list.append(
-      extract("extract student", student, studentNeeds, studentLayers, rates?.student, rates))
+      extract(
+        "extract student", student, studentNeeds, studentLayers, rates?.student, rates,
+        share: studentShare, stores: storesVisual))
     list.append(verbalize("verbalize teacher", teacher, teacherLayers, rates?.teacher, rates))
-    list.append(verbalize("verbalize student", student, studentLayers, rates?.student, rates))
+    list.append(
+      verbalize(
+        "verbalize student", student, studentLayers, rates?.student, rates, share: studentShare))
     list.append(target(rates))
     list.append(align(rates))
     list.append(finetune(rates))
@@ -134,21 +167,23 @@ public struct RunPlan {
 
   private func extract(
     _ name: String, _ checkpoint: Checkpoint, _ needs: ModelNeeds, _ layers: [Int],
-    _ speeds: Rates.Model?, _ rates: Rates?
+    _ speeds: Rates.Model?, _ rates: Rates?, share: Double = 1, stores: Bool? = nil
   ) -> StageCost {
+    let stores = stores ?? preset.extract.storesVisual(ofStudent: false, learns: false)
     let passes = survey.extractionPasses(
       tokens: preset.extract.tokensPerBatch, samplesPerShard: preset.prepare.samplesPerShard)
     let weights = weightBytes(checkpoint)
     var cost = StageCost(
       name: name, reads: Int(Double(survey.bytes) * survey.scale) + weights,
-      writes: featureBytes(checkpoint.config, layers: layers.count),
+      writes: stateBytes(checkpoint.config, layers: layers.count, share: share)
+        + visualBytes(checkpoint.config, isStored: stores),
       memory: StageMemory.extract(needs, passes, layers: layers.count + 1),
       advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
     if let speeds, let rates {
       cost.seconds =
         rates.start(memory: cost.memory) + Double(weights) / rates.reading
-        + encoding(needs, speeds)
-        + survey.sum { needs.forwardOperations(lengths: [$0.tokens]) } / speeds.forward
+        + (stores ? 1 : share) * encoding(needs, speeds)
+        + share * survey.sum { needs.forwardOperations(lengths: [$0.tokens]) } / speeds.forward
     }
     return cost
   }
@@ -161,12 +196,12 @@ public struct RunPlan {
 
   private func verbalize(
     _ name: String, _ checkpoint: Checkpoint, _ layers: [Int], _ speeds: Rates.Model?,
-    _ rates: Rates?
+    _ rates: Rates?, share: Double = 1
   ) -> StageCost {
     let settings = preset.verbalize
     let form = form(checkpoint)
     let count = form.parameterCount(layers: layers.count)
-    let features = featureBytes(checkpoint.config, layers: layers.count)
+    let features = stateBytes(checkpoint.config, layers: layers.count, share: share)
     var cost = StageCost(
       name: name, steps: settings.steps, reads: features, writes: 4 * count,
       scratch: StageMemory.trainingStates(count, settings.optimizer),
@@ -196,7 +231,7 @@ public struct RunPlan {
     ) { $0.supervisedPositions }
     var cost = StageCost(
       name: "target",
-      reads: featureBytes(teacher.config, layers: teacherLayers.count)
+      reads: stateBytes(teacher.config, layers: teacherLayers.count)
         + 4 * form.parameterCount(layers: teacherLayers.count),
       writes: Int(
         survey.supervisedPositions
@@ -227,22 +262,26 @@ public struct RunPlan {
       ? studentNeeds.adapters(rank: settings.loraRank)
       : studentNeeds.trained(embedding: false, vision: false)
     let speaks = settings.intermediateLoss != .none && settings.intermediateWeight > 0
+    let memory = TrainingMemory.align(
+      studentNeeds, settings: settings, form: form,
+      studentLayers: speaks ? studentLayers.count : 0, targetNumbers: targetNumbers,
+      encodes: !storesVisual)
     var cost = StageCost(
       name: "align", steps: training.steps,
       reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student)
         + Int(2 * Self.packedTargets * survey.supervisedPositions * Double(targetNumbers)),
       writes: 4 * learned,
       scratch: StageMemory.trainingStates(learned, training.optimizer),
-      memory: StageMemory.align(
-        studentNeeds, passes(training), settings: settings, form: form,
-        studentLayers: speaks ? studentLayers.count : 0, targetNumbers: targetNumbers),
+      memory: memory.bytes(passes(training)),
       advice:
-        "Lower align.tokens_per_batch or prepare.max_pixels, or set align.moments: blockwise8.")
+        "Lower align.tokens_per_batch or prepare.max_pixels, or set align.moments: blockwise8.",
+      recomputedBlocks: passes(training).map(memory.recomputedBlocks).max() ?? 0)
     if let rates {
       let layers = Double(speaks ? studentLayers.count : 0)
       cost.seconds =
         rates.start(memory: cost.memory) + Double(weightBytes(student)) / rates.reading
-        + trained(training, rates, speed: rates.adapters, learned: learned) { passes, positions in
+        + trained(training, rates, memory, speed: rates.adapters, learned: learned) {
+          passes, positions in
           (layers + 1) * rates.student.speaking.seconds(passes: passes, positions: positions)
             + positions * layers * 4 * Double(form.parameterCount(layers: 1))
             / rates.student.forward
@@ -259,17 +298,21 @@ public struct RunPlan {
       training.steps == 0
       ? 0
       : studentNeeds.trained(embedding: settings.trainEmbedding, vision: settings.trainVision)
+    let memory = TrainingMemory.finetune(
+      studentNeeds, settings: settings, encodes: settings.trainVision || !storesVisual)
     var cost = StageCost(
       name: "finetune", steps: training.steps,
       reads: Int(Double(survey.bytes) * survey.scale) + weightBytes(student),
       writes: weightBytes(student),
       scratch: StageMemory.trainingStates(learned, training.optimizer),
-      memory: StageMemory.finetune(studentNeeds, passes(training), settings: settings),
-      advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
+      memory: memory.bytes(passes(training)),
+      advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.",
+      recomputedBlocks: passes(training).map(memory.recomputedBlocks).max() ?? 0)
     if let rates {
       cost.seconds =
         rates.start(memory: cost.memory) + Double(weightBytes(student)) / rates.reading
-        + trained(training, rates, speed: rates.full, learned: learned) { passes, positions in
+        + trained(training, rates, memory, speed: rates.full, learned: learned) {
+          passes, positions in
           // The head learns too: a second pass over it for its gradient.
           2 * rates.student.speaking.seconds(passes: passes, positions: positions)
         }
@@ -281,15 +324,21 @@ public struct RunPlan {
   /// Seconds of all optimizer steps over samples of the surveyed sizes.
   /// - Parameter speaking: seconds that the head takes for so many passes and positions
   private func trained(
-    _ training: TrainingSettings, _ rates: Rates, speed: Double, learned: Int,
+    _ training: TrainingSettings, _ rates: Rates, _ memory: TrainingMemory,
+    speed: Rates.Training, learned: Int,
     speaking: (_ passes: Double, _ positions: Double) -> Double
   ) -> Double {
     guard training.steps > 0 else { return 0 }
-    let perSample =
-      (survey.sum { studentNeeds.forwardOperations(lengths: [$0.tokens]) } / speed
-        + encoding(studentNeeds, rates.student)) / Double(survey.samples)
-    let samples = Double(training.samplesPerBatch * training.accumulation)
     let planned = passes(training)
+    // Of their tokens, those whose blocks are computed again.
+    let tokens = planned.reduce(0) { $0 + $1.tokens }
+    let again = planned.reduce(0) { $0 + $1.tokens * memory.recomputedBlocks($1) }
+    let part = Double(again) / Double(max(1, tokens * student.config.text.layers))
+    let perSample =
+      (speed.seconds(
+        survey.sum { studentNeeds.forwardOperations(lengths: [$0.tokens]) }, recomputed: part)
+        + (memory.encodes ? encoding(studentNeeds, rates.student) : 0)) / Double(survey.samples)
+    let samples = Double(training.samplesPerBatch * training.accumulation)
     let passes = Double(planned.count) / Double(min(training.steps, SampleSurvey.steps))
     let positions = samples * survey.supervisedPositions / Double(survey.samples)
     let steps =

@@ -68,7 +68,8 @@ public struct SampleSurvey: Sendable {
     /// Of the largest block of its attention.
     public var scores = 0
 
-    init(_ sizes: [ExampleReader.Size]) {
+    /// The pass over samples of these sizes.
+    public init(_ sizes: [ExampleReader.Size]) {
       for size in sizes {
         tokens += size.tokens
         patches += size.patches.reduce(0, +)

@@ -8,20 +8,20 @@ import Training
 /// The memory that each stage takes at its peak, in bytes, mapped files not counted.
 public enum StageMemory {
   /// A program with its tokenizer.
-  private static let standing = 28 << 20
+  static let standing = 28 << 20
   /// Of the blocks that stand by for reuse, those that a stage at its peak cannot use: the sizes of
   /// earlier passes. All but a quarter, as passes of varying length were seen to leave them.
-  private static let idle = BufferPool.limit / 4 * 3
+  static let idle = BufferPool.limit / 4 * 3
 
   /// vlsi-extract over these passes, with `layers` stored layers, the last one included.
+  /// - Parameter encodes: whether images are encoded; else their embeddings are known
   public static func extract(
-    _ needs: ModelNeeds, _ passes: [SampleSurvey.Pass], layers: Int
+    _ needs: ModelNeeds, _ passes: [SampleSurvey.Pass], layers: Int, encodes: Bool = true
   ) -> Int {
     let largest = passes.map { pass in
-      max(
-        needs.encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
-        needs.pixelBytes(patches: pass.patches)
-          + needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
+      needs.seeingBytes(
+        pass, encodes: encodes,
+        reading: needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
         // Kept as tensors, then once more as the record's bytes.
         + pass.positions * layers * needs.config.text.hiddenSize * 8
     }
@@ -58,56 +58,6 @@ public enum StageMemory {
   /// Supervised positions that share a pass over the heads in vlsi-target.
   public static let positionsPerPass = 1024
 
-  /// vlsi-align over these passes.
-  /// - Parameters:
-  ///   - form: of the student's verbalizers
-  ///   - studentLayers: target layers of the student
-  ///   - targetNumbers: numbers that the targets hold for a position
-  public static func align(
-    _ needs: ModelNeeds, _ passes: [SampleSurvey.Pass], settings: AlignSettings,
-    form: VerbalizerForm, studentLayers: Int, targetNumbers: Int
-  ) -> Int {
-    let training = settings.training
-    let isLoRA = settings.weights == .lora
-    var learned =
-      isLoRA
-      ? needs.adapters(rank: settings.loraRank) : needs.trained(embedding: false, vision: false)
-    if settings.trainVerbalizers { learned += form.parameterCount(layers: studentLayers) }
-    let largest = passes.map { pass in
-      pass.positions * 4
-        * (studentLayers * form.numbersPerPosition + 3 * targetNumbers)
-        + max(
-          needs.encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
-          needs.pixelBytes(patches: pass.patches)
-            + needs.trainingBytes(
-              tokens: pass.tokens, scores: pass.scores,
-              checkpointing: training.gradientCheckpointing,
-              loraRank: isLoRA ? settings.loraRank : nil))
-    }
-    return standing + idle + learning(learned, training.optimizer)
-      + (largest.max() ?? 0)
-  }
-
-  /// vlsi-finetune over these passes.
-  public static func finetune(
-    _ needs: ModelNeeds, _ passes: [SampleSurvey.Pass], settings: FinetuneSettings
-  ) -> Int {
-    let training = settings.training
-    let learned =
-      training.steps == 0
-      ? 0 : needs.trained(embedding: settings.trainEmbedding, vision: settings.trainVision)
-    let largest = passes.map { pass in
-      max(
-        needs.encodingBytes(patches: pass.patches, largestImage: pass.largestImage),
-        needs.pixelBytes(patches: pass.patches)
-          + needs.trainingBytes(
-            tokens: pass.tokens, scores: pass.scores,
-            checkpointing: training.gradientCheckpointing, loraRank: nil))
-    }
-    return standing + idle + learning(learned, training.optimizer)
-      + (largest.max() ?? 0)
-  }
-
   /// Bytes on disk of the saved states of a training of `count` numbers, the one that is being
   /// written included.
   static func trainingStates(_ count: Int, _ settings: OptimizerSettings) -> Int {
@@ -116,7 +66,7 @@ public enum StageMemory {
 
   /// Bytes of so many weights that learn: themselves, their gradients, AdamW's moments, and in
   /// bfloat16 what products read.
-  private static func learning(_ count: Int, _ settings: OptimizerSettings) -> Int {
+  static func learning(_ count: Int, _ settings: OptimizerSettings) -> Int {
     count * (Precision.current == .bfloat16 ? 10 : 8) + moments(count, settings)
   }
 

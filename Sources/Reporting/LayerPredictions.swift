@@ -78,7 +78,8 @@ public struct LayerPredictions: Sendable {
       }
       guard !predictors.isEmpty else { return }
       let shared = predictors.reduce(samples.indices) { indices, predictor in
-        indices.filter { predictor.features.artifact.contains($0) }
+        let known = Set(predictor.features.indices)
+        return indices.filter(known.contains)
       }
       try listen(
         predictors, samples,

@@ -33,6 +33,11 @@ public struct Backbone {
     ]
   }
 
+  /// A digest of the vision encoder: the same for checkpoints that see images alike.
+  public var visionFingerprint: String {
+    checkpoint.fingerprint(of: model.parameters(of: [.vision]).map(\.name))
+  }
+
   /// Refuses samples that were prepared with another tokenizer. Throws 65 naming both.
   public func requireSamples(_ samples: ArtifactReader) throws {
     guard let theirs = samples.manifest.facts["tokenizer"]?.asString else { return }

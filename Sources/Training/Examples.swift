@@ -3,6 +3,7 @@ import Checkpoints
 import Distillation
 import Failures
 import Imaging
+import Kernels
 import Models
 
 /// A sample ready for the model, with what it is asked to predict.
@@ -33,7 +34,8 @@ public final class ExampleReader {
     public var supervisedPositions: Int
     /// Of each of its images.
     public var patches: [Int]
-    /// The attention scores of its largest block: of the prefix or a question, or of the whole.
+    /// The attention scores that a thread holds for its largest block: the prefix, a question, or the
+    /// whole.
     public var scores: Int
 
     /// - Parameter scores: nil for a sample that is one block.
@@ -41,7 +43,7 @@ public final class ExampleReader {
       self.tokens = tokens
       self.supervisedPositions = supervisedPositions
       self.patches = patches
-      self.scores = scores ?? tokens * tokens
+      self.scores = scores ?? AttentionLayout.scores(rows: tokens)
     }
   }
 
@@ -67,6 +69,17 @@ public final class ExampleReader {
     return try checked(index).size
   }
 
+  /// The supervised positions of all samples, as the artifact tells; of its first samples in
+  /// proportion. Throws 65 as `example` does.
+  public func supervisedPositions() throws -> Int {
+    let all = artifact.indices.count
+    guard let known = artifact.manifest.facts["supervised_tokens"]?.asInt else {
+      return try indices.reduce(0) { $0 + (try size($1)).supervisedPositions }
+    }
+    return indices.count == all
+      ? known : Int(Double(known) * Double(indices.count) / Double(all))
+  }
+
   /// A sample's supervised positions and the tokens to be predicted there [s]. Throws 65 as `example`
   /// does, also for a sample that is not there.
   public func supervision(_ index: Int) throws -> (positions: [Int32], labels: [Int32]) {
@@ -84,13 +97,15 @@ public final class ExampleReader {
 
   /// The example with the data set's index `index`. Throws 65 naming the record when its tensors do
   /// not fit together or not with the model.
-  public func example(_ index: Int) throws -> Example {
+  /// - Parameter patches: false leaves its images without them.
+  public func example(_ index: Int, patches: Bool = true) throws -> Example {
     let record = try checked(index)
     let images = try zip(record.grids, record.pixels).map { grid, pixels in
       ModelImage(
         grid: grid,
-        patches: try processor.patches(
-          pixels: pixels.bytes, height: pixels.shape[0], width: pixels.shape[1]))
+        patches: patches
+          ? try processor.patches(
+            pixels: pixels.bytes, height: pixels.shape[0], width: pixels.shape[1]) : [])
     }
     let sample = ModelSample(inputIDs: record.ids, segments: record.segments, images: images)
     return Example(

@@ -7,12 +7,12 @@ extension ExampleBatch {
   /// - Parameters:
   ///   - layers: the decoder blocks, from 1, whose outputs the losses read too
   ///   - visual: merged visual embeddings computed before [visual tokens, d]
-  ///   - checkpointing: keep only the blocks' inputs for the gradient
+  ///   - recomputing: what keeps only its inputs for the gradient
   ///   - losses: tensors of one element each, of the model's outputs at `rows`
   /// - Returns: the sum of the losses.
   public func accumulateGradients(
     in model: VisionLanguageModel, layers: Set<Int> = [], visual: Tensor? = nil,
-    checkpointing: Bool,
+    recomputing: VisionLanguageModel.Recomputation = .none,
     losses: (Tape, VisionLanguageModel.Output) throws -> [Tensor]
   ) rethrows -> Double {
     let tape = Tape(recording: true)
@@ -21,7 +21,7 @@ extension ExampleBatch {
       tape,
       model.forward(
         batch, tape: tape, layers: layers, rows: rows, visual: visual,
-        checkpointing: checkpointing))
+        recomputing: recomputing))
     let sum = found.reduce(0.0) { $0 + Double($1.scalar) }
     tape.backward(found)
     return sum
@@ -42,23 +42,25 @@ extension MicroBatches {
   /// The gradients of one optimizer step, pass after pass: each reads its examples, runs the model
   /// forward, and passes its losses back. Only one pass is in memory at a time.
   /// - Parameters:
-  ///   - visual: the merged visual embeddings of some examples; nil encodes their images
+  ///   - visual: the examples' visual embeddings; nil encodes their images
+  ///   - recomputing: what a pass over these samples keeps only inputs of
   ///   - losses: those of a pass, each a sum over positions divided by `TrainingPass.normaliser`
   /// - Returns: the step's loss, the sum of all of them.
   /// - Throws: what `ExampleReader.example` and the closures throw.
   public func accumulateGradients(
-    in model: VisionLanguageModel, layers: Set<Int> = [], checkpointing: Bool,
-    visual: ([Example]) throws -> Tensor? = { _ in nil },
+    in model: VisionLanguageModel, layers: Set<Int> = [], visual: VisualEmbeddings? = nil,
+    recomputing: ([ExampleReader.Size]) -> VisionLanguageModel.Recomputation,
     losses: (TrainingPass, Tape, VisionLanguageModel.Output) throws -> [Tensor]
   ) throws -> Double {
     var sum = 0.0
     for (number, indices) in passes.enumerated() {
-      let examples = try indices.map(reader.example)
+      let examples = try indices.map { try reader.example($0, patches: visual == nil) }
       let pass = TrainingPass(
         number: number, examples: examples, batch: try ExampleBatch(examples, model: model),
         normaliser: supervisedPositions)
       sum += try pass.batch.accumulateGradients(
-        in: model, layers: layers, visual: try visual(examples), checkpointing: checkpointing
+        in: model, layers: layers, visual: try visual?.tensor(of: examples),
+        recomputing: recomputing(try indices.map(reader.size))
       ) { try losses(pass, $0, $1) }
     }
     return sum

@@ -1,6 +1,7 @@
 import Artifacts
 import Failures
 import Imaging
+import Kernels
 import Models
 
 /// A record of the `samples` artifact, held against itself and the model: the one place where its
@@ -90,7 +91,9 @@ struct SampleRecord {
     var rows: [Int32: Int] = [:]
     for segment in segments { rows[segment, default: 0] += 1 }
     let prefix = rows[0] ?? 0
-    return rows.map { $0.value * ($0.value + ($0.key == 0 ? 0 : prefix)) }.max()
+    return rows.map {
+      AttentionLayout.scores(rows: $0.value, prefix: $0.key == 0 ? 0 : prefix)
+    }.max()
   }
 
   private static func pixels(

@@ -3,6 +3,7 @@ import Distillation
 import Failures
 import Kernels
 import Models
+import Planning
 import StageKit
 import Tensors
 import Training
@@ -15,21 +16,25 @@ struct Alignment {
   private let settings: AlignSettings
   private let model: VisionLanguageModel
   private let teacher: Teacher
-  private let visual: ArtifactReader?
+  private let visual: VisualEmbeddings?
+  private let memory: TrainingMemory
   private let seed: UInt64
 
   /// - Parameters:
   ///   - place: of the verbalizers
   ///   - teacher: its checkpoint; nil takes the one that the targets name
-  ///   - visual: features that hold visual embeddings, or nil to encode the images
+  ///   - visual: stored visual embeddings, or nil to encode the images
+  ///   - memory: what passes take, which tells what of them is computed again
   /// - Throws: 65 when the parts do not fit together, 78 when the preset's options exclude each
   ///   other or need more than the targets hold.
   init(
     settings: AlignSettings, backbone: Backbone, verbalizers: VerbalizerSet, at place: String,
-    targets: TargetReader, teacher: String?, visual: ArtifactReader?, seed: UInt64
+    targets: TargetReader, teacher: String?, visual: VisualEmbeddings?,
+    memory: TrainingMemory, seed: UInt64
   ) throws {
     self.settings = settings
     self.visual = visual
+    self.memory = memory
     self.seed = seed
     model = backbone.model
     let text = model.config.text
@@ -86,8 +91,8 @@ struct Alignment {
   func step(_ step: Int, _ batches: MicroBatches) throws -> [(key: String, value: SettingValue)] {
     let measures = InteractionMeasures(studentLayers: interaction.verbalizers.layers.count)
     let loss = try batches.accumulateGradients(
-      in: model, layers: interaction.layersRead,
-      checkpointing: settings.training.gradientCheckpointing, visual: visualEmbeddings
+      in: model, layers: interaction.layersRead, visual: visual,
+      recomputing: memory.recomputation
     ) { pass, tape, output in
       var generator = LayerMatching.generator(seed: seed, step: step, pass: pass.number)
       return try interaction.losses(
@@ -96,28 +101,6 @@ struct Alignment {
         normaliser: pass.normaliser, measures: measures, using: &generator)
     }
     return measures.line(loss: loss, teacherLayers: interaction.teacherLayers)
-  }
-
-  /// The stored visual embeddings of these samples [visual tokens, d], or nil to encode the images.
-  private func visualEmbeddings(_ examples: [Example]) throws -> Tensor? {
-    guard let visual else { return nil }
-    var values: [Float] = []
-    let width = model.config.visualWidth
-    for example in examples {
-      let tokens = example.sample.images.reduce(0) {
-        $0 + (model.config.imageTokens($1.grid) ?? 0)
-      }
-      let tensor = try visual.record(example.index).tensors["visual"]
-      guard tensor?.shape ?? [0, width] == [tokens, width] else {
-        throw Failure(
-          .badData, "does not fit the sample's images",
-          at: "\(visual.place(of: example.index)), tensor visual",
-          expected: "[\(tokens), \(width)]",
-          found: tensor.map { "\($0.shape)" } ?? "none", advice: "Run vlsi-extract again")
-      }
-      values += try tensor?.floats() ?? []
-    }
-    return values.isEmpty ? nil : Tensor(values, [values.count / width, width])
   }
 }
 

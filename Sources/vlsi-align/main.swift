@@ -31,7 +31,8 @@ struct Align: StageCommand {
   @Option(
     help: "The teacher's checkpoint, for losses that need its head (default: the targets' own).")
   var teacher: String?
-  @Option(help: "The student's features: where they hold visual embeddings, no image is encoded.")
+  @Option(
+    help: "The student's features: their visual embeddings are taken, and no image is encoded.")
   var features: String?
   @Option(help: "The adapter artifact to write, in PEFT's format.")
   var output: String
@@ -55,16 +56,7 @@ struct Align: StageCommand {
     inputs["samples"] = reader.artifact.fingerprint
     inputs["verbalizers"] = verbalizerReader.fingerprint
     inputs["targets"] = targetReader.artifact.fingerprint
-    var visual: ArtifactReader?
-    if let features {
-      let artifact = try ArtifactReader(directory: features, kind: .features)
-      try artifact.requireInput("samples", reader.artifact.fingerprint, from: samples)
-      try artifact.requireInput("model.weights", weights, from: student)
-      if artifact.manifest.tensors.contains(where: { $0.name == "visual" }) {
-        visual = artifact
-        inputs["features"] = artifact.fingerprint
-      }
-    }
+    let visual = try stage.visualEmbeddings(in: features, of: backbone, samples: reader)
     let verbalizerSet = try VerbalizerSet(verbalizerReader)
     let intermediate = settings.intermediateTerm(temperature: targetReader.temperature)
     var prepared: Alignment?
@@ -73,20 +65,21 @@ struct Align: StageCommand {
         at: output, kind: .adapter, settings: ["align": settings.json],
         execution: ["align": settings.execution], inputs: inputs, seeded: true,
         before: {
+          let memory = TrainingMemory.align(
+            ModelNeeds(backbone.config, threads: stage.threads), settings: settings,
+            form: verbalizerSet.form,
+            studentLayers: intermediate.counts ? verbalizerSet.layers.count : 0,
+            targetNumbers: (targetReader.layers.count + 1)
+              * (targetReader.width + (targetReader.teacherWidth ?? 0)),
+            encodes: visual == nil)
           try stage.plan(
-            memory: StageMemory.align(
-              ModelNeeds(backbone.config, threads: stage.threads),
-              SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
-              settings: settings, form: verbalizerSet.form,
-              studentLayers: intermediate.counts ? verbalizerSet.layers.count : 0,
-              targetNumbers: (targetReader.layers.count + 1)
-                * (targetReader.width + (targetReader.teacherWidth ?? 0))),
+            memory, SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
             advice: "Lower align.tokens_per_batch or prepare.max_pixels, "
               + "or set align.moments: blockwise8.")
           prepared = try Alignment(
             settings: settings, backbone: backbone, verbalizers: verbalizerSet,
             at: verbalizers, targets: targetReader, teacher: teacher, visual: visual,
-            seed: stage.seed)
+            memory: memory, seed: stage.seed)
         }), let alignment = prepared
     else { return }
 
@@ -124,6 +117,7 @@ struct Align: StageCommand {
     try stage.finish(
       writer,
       facts: [
+        "visual_embeddings": visual.map { .string($0.artifact.fingerprint) } ?? .null,
         "base": .string(student), "weights": .string(settings.weights.rawValue),
         "rank": settings.weights == .lora ? .int(settings.loraRank) : .null,
         "student_layers": .array(interaction.verbalizers.layers.map { .int($0) }),

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Artifacts
 import Checkpoints
+import Distillation
 import Failures
 import Kernels
 import Planning
@@ -28,6 +29,9 @@ struct Extract: StageCommand {
   var layers: String?
   @Option(help: "Whose layers of the preset to take when --layers is not given.")
   var role = Role.teacher
+  @Option(
+    help: "Features of a backbone with the same vision encoder: their visual embeddings are taken.")
+  var features: String?
   @Option(help: "The features artifact to write.")
   var output: String
   @OptionGroup var common: CommonOptions
@@ -44,12 +48,26 @@ struct Extract: StageCommand {
     try backbone.requireSamples(reader.artifact)
     var inputs = backbone.fingerprints(as: "model")
     inputs["samples"] = reader.artifact.fingerprint
+    let known = try stage.visualEmbeddings(in: features, of: backbone, samples: reader)
+    let stores =
+      known == nil
+      && settings.storesVisual(
+        ofStudent: role == .student, learns: stage.preset.finetune.trainVision)
+    // A teacher speaks for every sample; of a student verbalize alone reads the hidden states.
+    let share = FeatureShare(
+      covering: role == .teacher
+        ? 1 : stage.preset.verbalize.share(of: try reader.supervisedPositions()))
+    var recipe: [String: JSON] = [
+      "layers": .array(targets.map { .int($0) }), "store_visual": .bool(stores),
+    ]
+    if let (key, value) = share.setting { recipe[key] = value }
+    let heard = share.of(reader.indices)
+    let extraction = Extraction(
+      model: backbone.model, layers: targets, heard: Set(heard), known: known, stores: stores)
     guard
       let writer = try stage.artifact(
         at: output, kind: .features,
-        settings: [
-          "layers": .array(targets.map { .int($0) }), "store_visual": .bool(settings.storeVisual),
-        ], execution: ["extract": settings.execution], inputs: inputs,
+        settings: .object(recipe), execution: ["extract": settings.execution], inputs: inputs,
         samplesPerShard: reader.artifact.manifest.samplesPerShard,
         before: {
           let passes = try SampleSurvey(reader).extractionPasses(
@@ -58,68 +76,35 @@ struct Extract: StageCommand {
           try stage.plan(
             memory: StageMemory.extract(
               ModelNeeds(backbone.config, threads: stage.threads), passes,
-              layers: targets.count + 1),
+              layers: targets.count + 1, encodes: known == nil),
             advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
         })
     else { return }
-    try stage.writeShards(of: reader.indices, to: writer, unit: "samples", label: "extract") {
+    // What a share leaves out is in it for its visual embeddings alone.
+    let indices = stores ? reader.indices : heard
+    try stage.writeShards(of: indices, to: writer, unit: "samples", label: "extract") {
       indices, append, advance in
       try forEachGroup(
-        indices, limit: settings.tokensPerBatch, read: reader.example,
+        indices, limit: settings.tokensPerBatch,
+        read: { try reader.example($0, patches: known == nil) },
         cost: { $0.sample.inputIDs.count }
       ) { examples in
         try stage.checkInterrupt()
-        for record in try records(
-          examples, model: backbone.model, layers: targets, visual: settings.storeVisual)
-        {
-          try append(record)
-        }
+        for record in try extraction.records(of: examples) { try append(record) }
         advance(examples.count)
       }
       return []
     }
-    let positions = try reader.indices.reduce(0) { $0 + (try reader.size($1)).supervisedPositions }
-    try stage.finish(
-      writer,
-      facts: [
-        "positions": .int(positions), "model": .string(model),
-        "layers": .array(targets.map { .int($0) }),
-        "width": .int(backbone.config.text.hiddenSize),
-        "vocabulary": .int(backbone.config.text.vocabularySize),
-        "tokenizer": .string(backbone.tokenizer.fingerprint),
-      ])
-  }
-
-  private func records(
-    _ examples: [Example], model: VisionLanguageModel, layers: [Int], visual: Bool
-  ) throws -> [Record] {
-    let tape = Tape(recording: false)
-    let packed = try ExampleBatch(examples, model: model)
-    let embeddings = model.visualEmbeddings(packed.batch, tape: tape)
-    let output = model.forward(
-      packed.batch, tape: tape, layers: Set(layers), rows: packed.rows, visual: embeddings)
-    func stretch(_ tensor: Tensor, _ rows: Range<Int>) -> RawTensor {
-      let width = tensor.columns
-      let start = tensor.values + rows.lowerBound * width
-      return RawTensor(
-        Array(UnsafeBufferPointer(start: start, count: rows.count * width)), as: .bfloat16,
-        shape: [rows.count, width])
-    }
-    var visualStart = 0
-    return zip(examples, packed.stretches).map { example, rows in
-      var tensors: [String: RawTensor] = [
-        "positions": RawTensor(int32: example.positions, shape: [rows.count]),
-        "labels": RawTensor(int32: example.labels, shape: [rows.count]),
-        "hidden.last": stretch(output.last, rows),
-      ]
-      for (layer, tensor) in output.hidden { tensors["hidden.\(layer)"] = stretch(tensor, rows) }
-      if visual, let embeddings {
-        let count = example.sample.inputIDs.count { Int($0) == model.config.imageTokenID }
-        tensors["visual"] = stretch(embeddings, visualStart..<visualStart + count)
-        visualStart += count
-      }
-      return Record(index: example.index, tensors: tensors)
-    }
+    var facts: [String: JSON] = [
+      "positions": .int(try reader.supervisedPositions()), "model": .string(model),
+      "layers": .array(targets.map { .int($0) }),
+      "width": .int(backbone.config.text.hiddenSize),
+      "vocabulary": .int(backbone.config.text.vocabularySize),
+      "tokenizer": .string(backbone.tokenizer.fingerprint),
+    ]
+    facts["visual_embeddings"] = known.map { .string($0.artifact.fingerprint) }
+    if stores { facts["vision"] = .string(backbone.visionFingerprint) }
+    try stage.finish(writer, facts: facts)
   }
 }
 

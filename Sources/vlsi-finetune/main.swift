@@ -24,6 +24,9 @@ struct Finetune: StageCommand {
   var adapter: String?
   @Option(help: "The samples artifact.")
   var samples: String
+  @Option(
+    help: "The student's features: their visual embeddings are taken, unless the encoder learns.")
+  var features: String?
   @Option(help: "The model artifact to write, a Hugging Face checkpoint.")
   var output: String
   @OptionGroup var common: CommonOptions
@@ -50,6 +53,13 @@ struct Finetune: StageCommand {
       inputs["adapter"] = artifact.fingerprint
       try AdapterFiles.attach(adapter, to: backbone.model)
     }
+    let visual =
+      settings.trainVision
+      ? nil
+      : try stage.visualEmbeddings(in: features, of: backbone, samples: reader)
+    let memory = TrainingMemory.finetune(
+      ModelNeeds(backbone.config, threads: stage.threads), settings: settings,
+      encodes: visual == nil)
     guard
       let writer = try stage.artifact(
         at: output, kind: .model, settings: ["finetune": settings.json],
@@ -57,11 +67,8 @@ struct Finetune: StageCommand {
         before: {
           // Now, not after hours of training.
           try backbone.model.requireSpace(to: output, base: backbone.checkpoint)
-          let passes = try SampleSurvey(reader).trainingPasses(
-            settings.training, seed: stage.seed)
           try stage.plan(
-            memory: StageMemory.finetune(
-              ModelNeeds(backbone.config, threads: stage.threads), passes, settings: settings),
+            memory, SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
             advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
         })
     else { return try writeCard() }
@@ -83,7 +90,7 @@ struct Finetune: StageCommand {
         accumulation: settings.training.accumulation,
         tokens: settings.training.tokensPerBatch)
       let loss = try batches.accumulateGradients(
-        in: backbone.model, checkpointing: settings.training.gradientCheckpointing
+        in: backbone.model, visual: visual, recomputing: memory.recomputation
       ) { pass, tape, output in
         [
           try tape.crossEntropy(
@@ -96,6 +103,7 @@ struct Finetune: StageCommand {
     let files = try backbone.model.save(to: output, base: backbone.checkpoint)
     for file in files { try writer.adoptFile(file) }
     var facts = ModelCard.facts(ofBase: model)
+    facts["visual_embeddings"] = visual.map { .string($0.artifact.fingerprint) } ?? .null
     facts["base"] = .string(model)
     facts["steps"] = .int(settings.training.steps)
     try stage.finish(writer, facts: facts)

@@ -1,5 +1,6 @@
 import Artifacts
 import Foundation
+import Kernels
 import Planning
 import StageKit
 
@@ -7,6 +8,7 @@ import StageKit
 struct PlanTable {
   let plan: RunPlan
   let stages: [StageCost]
+  let rates: Rates?
   let directory: String
 
   var text: String {
@@ -42,12 +44,32 @@ struct PlanTable {
           + "counted"
           + (MemoryPlan.available().map { "; \(MemoryPlan.text($0)) available" } ?? ""))
     }
+    if let visual {
+      lines.append(
+        "images   encoded once: \(MemoryPlan.text(visual.bytes)) of the student's features"
+          + (visual.seconds.map {
+            ", which spare align and finetune \(Progress.duration($0))"
+          } ?? ""))
+    }
+    let recomputing = stages.filter { $0.recomputedBlocks > 0 }.map {
+      "up to \($0.recomputedBlocks) of \(plan.student.config.text.layers) decoder blocks in \($0.name)"
+    }
+    if !recomputing.isEmpty {
+      lines.append("again    " + recomputing.joined(separator: ", ") + ", to fit into memory")
+    }
+    if plan.studentShare < 1 {
+      lines.append(
+        "student  states of \(Int((100 * plan.studentShare).rounded()))% of its samples: verbalize reads "
+          + "no more")
+    }
     let seconds = stages.compactMap(\.seconds).reduce(0, +)
     lines.append(
-      "time     \(Progress.duration(seconds)) with \(plan.threads) threads, stage after stage; "
-        + "evaluation not counted")
+      "time     \(Progress.duration(seconds)) with \(plan.threads) threads in \(Precision.current), "
+        + "stage after stage; evaluation not counted")
     return lines.joined(separator: "\n")
   }
+
+  private var visual: (bytes: Int, seconds: Double?)? { plan.visualStorage(rates) }
 
   var json: String {
     JSON.object([
@@ -55,7 +77,14 @@ struct PlanTable {
       "tokens": .int(Int(plan.survey.tokens)),
       "supervised_positions": .int(Int(plan.survey.supervisedPositions)),
       "images": .int(Int(plan.survey.images)), "threads": .int(plan.threads),
-      "disk_bytes": .int(Self.disk(stages)),
+      "disk_bytes": .int(Self.disk(stages)), "precision": .string(Precision.current.rawValue),
+      "student_share": .number(plan.studentShare),
+      "visual": visual.map {
+        [
+          "bytes": .int($0.bytes),
+          "saved_seconds": $0.seconds.map { .number($0.rounded()) } ?? .null,
+        ]
+      } ?? .null,
       "stages": .array(
         stages.map { stage in
           [
@@ -63,6 +92,7 @@ struct PlanTable {
             "read_bytes": .int(stage.reads),
             "written_bytes": .int(stage.writes), "scratch_bytes": .int(stage.scratch),
             "memory_bytes": .int(stage.memory),
+            "recomputed_blocks": .int(stage.recomputedBlocks),
             "seconds": stage.seconds.map { .number($0.rounded()) } ?? .null,
           ]
         }),

@@ -92,7 +92,7 @@ struct PlanCommand: StageCommand {
     let rates = try Rates(
       plan, teacherSamples: inputs.teacherSamples, studentSamples: inputs.studentSamples,
       directory: run)
-    let table = PlanTable(plan: plan, stages: plan.stages(rates), directory: run)
+    let table = PlanTable(plan: plan, stages: plan.stages(rates), rates: rates, directory: run)
     print(format == .json ? table.json : table.text)
   }
 

@@ -139,7 +139,7 @@ struct Verbalize: StageCommand {
       optimizers: verbalizers.all.map { AdamW($0.parameters, settings.optimizer.adamW) },
       settings: settings.optimizer, steps: settings.steps,
       checkpointMinutes: settings.checkpointMinutes)
-    let indices = reader.artifact.indices
+    let indices = reader.indices
     var batches = try FeatureBatches(
       reader, indices: stage.limit.map { Array(indices.prefix($0)) } ?? indices,
       tokensPerBatch: settings.tokensPerBatch, seed: stage.seed)

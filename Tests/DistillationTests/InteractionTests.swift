@@ -147,7 +147,8 @@ import Testing
         var generator = LayerMatching.generator(seed: 5, step: number, pass: place)
         return try sum
           + pass.batch.accumulateGradients(
-            in: model, layers: interaction.layersRead, checkpointing: checkpointing
+            in: model, layers: interaction.layersRead,
+            recomputing: checkpointing ? .all : .none
           ) { tape, output in
             try interaction.losses(
               tape, output, labels: pass.batch.labels, answers: pass.batch.answers,

@@ -1,3 +1,4 @@
+import Foundation
 import Kernels
 import Testing
 
@@ -79,5 +80,57 @@ import Testing
         #expect(Array(out[row * 20 + head * 5..<row * 20 + head * 5 + 5]) == own)
       }
     }
+  }
+
+  /// Blocks of more rows than are looked at at once, against the formulas in double precision.
+  @Test(arguments: [true, false]) func longBlocksAndTheirGradients(causal: Bool) {
+    let heads = AttentionHeads(heads: 2, keyValueHeads: 1, size: 3)
+    let n = 420
+    let layout = AttentionLayout(
+      samples: [
+        [Block(rows: 0..<150), Block(rows: 150..<290, prefix: 0..<150)], [Block(rows: 290..<n)],
+      ], causal: causal)
+    var draw = Draw(5)
+    let q = draw.numbers(n * 6), k = draw.numbers(n * 3), v = draw.numbers(n * 3)
+    let dOut = draw.numbers(n * 6)
+    let found = (out: Buffer(zeros: n * 6), dq: Buffer(zeros: n * 6), dk: Buffer(zeros: n * 3))
+    let dv = Buffer(zeros: n * 3)
+    attention(q: q, k: k, v: v, layout: layout, heads: heads, into: found.out.pointer)
+    attentionBackward(
+      q: q, k: k, v: v, layout: layout, heads: heads, outGradient: dOut,
+      qGradient: found.dq.pointer, kGradient: found.dk.pointer, vGradient: dv.pointer)
+
+    var out = [Double](repeating: 0, count: n * 6)
+    var exact = (dq: out, dk: [Double](repeating: 0, count: n * 3))
+    var exactDV = exact.dk
+    for block in layout.samples.flatMap({ $0 }) {
+      for row in block.rows {
+        let keys =
+          Array(block.prefix)
+          + (causal ? Array(block.rows.lowerBound...row) : Array(block.rows))
+        for head in 0..<2 {
+          func dot(_ a: [Float], _ i: Int, _ b: [Float], _ j: Int) -> Double {
+            (0..<3).reduce(0) { $0 + Double(a[i + $1]) * Double(b[j + $1]) }
+          }
+          let at = row * 6 + head * 3, scale = 1 / 3.0.squareRoot()
+          let weights = keys.map { exp(dot(q, at, k, $0 * 3) * scale) }
+          let sum = weights.reduce(0, +)
+          let p = weights.map { $0 / sum }, dp = keys.map { dot(dOut, at, v, $0 * 3) }
+          let mean = zip(p, dp).reduce(0) { $0 + $1.0 * $1.1 }
+          for (place, key) in keys.enumerated() {
+            let ds = p[place] * (dp[place] - mean) * scale
+            for c in 0..<3 {
+              out[at + c] += p[place] * Double(v[key * 3 + c])
+              exactDV[key * 3 + c] += p[place] * Double(dOut[at + c])
+              exact.dq[at + c] += ds * Double(k[key * 3 + c])
+              exact.dk[key * 3 + c] += ds * Double(q[at + c])
+            }
+          }
+        }
+      }
+    }
+    for (found, exact) in [
+      (found.out, out), (found.dq, exact.dq), (found.dk, exact.dk), (dv, exactDV),
+    ] { #expect(relativeError(found.array, exact) < 1e-5) }
   }
 }

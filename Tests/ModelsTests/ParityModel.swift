@@ -107,7 +107,7 @@ func batchLoss(
   head: Head = .dense, checkpointing: Bool = false
 ) throws -> Tensor {
   let output = model.forward(
-    input.batch, tape: tape, rows: input.rows, checkpointing: checkpointing)
+    input.batch, tape: tape, rows: input.rows, recomputing: checkpointing ? .all : .none)
   switch head {
   case .dense:
     return denseCrossEntropy(tape, model.logits(output.last, tape: tape), input.labels)

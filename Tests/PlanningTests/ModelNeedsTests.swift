@@ -53,7 +53,7 @@ import Testing
     // Samples do not look at each other; a longer one looks at more.
     let apart = needs.forwardOperations(lengths: [1000, 1000])
     #expect(apart == 2 * needs.forwardOperations(lengths: [1000]))
-    #expect(needs.forwardOperations(lengths: [2000]) > 1.05 * apart)
+    #expect(needs.forwardOperations(lengths: [2000]) > 1.03 * apart)
     let images = needs.encodingOperations(patches: [1024])
     #expect(images > 1024 * 2 * 0.6e9 && images < 1024 * 2 * 0.8e9)
     #expect(needs.encodingOperations(patches: []) == 0)
@@ -68,10 +68,10 @@ import Testing
     #expect(
       encoding < ModelNeeds(Self.small, threads: 8).encodingBytes(patches: 4096, largestImage: 2048)
     )
-    let kept = needs.trainingBytes(tokens: 1000, checkpointing: true, loraRank: nil)
+    let kept = needs.trainingBytes(tokens: 1000, recomputed: 99, loraRank: nil)
     #expect(kept > needs.forwardBytes(tokens: 1000))
-    #expect(kept < needs.trainingBytes(tokens: 1000, checkpointing: true, loraRank: 64))
-    #expect(5 * kept < needs.trainingBytes(tokens: 1000, checkpointing: false, loraRank: nil))
+    #expect(kept < needs.trainingBytes(tokens: 1000, recomputed: 99, loraRank: 64))
+    #expect(5 * kept < needs.trainingBytes(tokens: 1000, recomputed: 0, loraRank: nil))
   }
 
   @Test("Attention's scores count, and no count is too large to be added up")

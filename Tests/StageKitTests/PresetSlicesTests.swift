@@ -47,7 +47,10 @@ import Testing
       ("prepare: {context: 99}", ["samples"]),
       ("extract: {teacher_layers: [1]}", ["features-teacher"]),
       ("extract: {student_layers: [1]}", ["features-student"]),
-      ("extract: {store_visual: true}", ["features-teacher", "features-student"]),
+      ("extract: {store_visual: true}", ["features-teacher"]),
+      ("extract: {store_visual: false}", ["features-student", "visual"]),
+      ("finetune: {train_vision: true}", ["features-student", "visual", "model"]),
+      ("verbalize: {steps: 7}", ["features-student", "verbalizers"]),
       ("verbalize: {depth: 2}", ["verbalizers"]), ("target: {form: topk}", ["targets"]),
       ("align: {tokens_per_batch: 9}", ["adapter"]), ("finetune: {beta1: 0.5}", ["model"]),
       ("evaluate: {beams: 2}", ["evaluation"]), ("report: {title: it}", ["report"]),
@@ -101,7 +104,7 @@ import Testing
     func write(_ path: String = "é") throws -> [String] {
       try PresetSlices(preset, seed: 1, brought: ["TEACHER": path]).write(to: scratch("a/sft."))
     }
-    #expect(try write().count == 13)
+    #expect(try write().count == 14)
     #expect(try write().isEmpty)
     preset.target.topK = 5
     #expect(try write() == ["targets"])

@@ -57,7 +57,7 @@ import Testing
     #expect(preset.prepare.questions == .independent)
     #expect(preset.extract.teacherLayers == .every(first: 4, step: 8))
     #expect(preset.extract.studentLayers == .list([2, 6, 10]))
-    #expect(preset.extract.storeVisual)
+    #expect(preset.extract.storeVisual == .always)
     #expect(preset.align.training.optimizer.learningRate == 2e-3)
     #expect(preset.align.training.optimizer.clipNorm == 1)
     #expect(preset.align.matching == .bottom3)

@@ -19,10 +19,11 @@ public struct PresetSlices {
   public init(_ preset: Preset, seed: UInt64?, brought: [String: String]) {
     func slice(
       _ name: String, _ section: some SettingsSection, seed: UInt64? = nil, needs: [String] = [],
-      multiplies: Bool = true
+      multiplies: Bool = true, reading also: [(key: String, value: SettingValue)] = []
     ) {
       var lines = ["\(type(of: section).name):"]
       lines += section.values(.content).map { "  \($0.key): \($0.value.json)" }
+      lines += also.map { "  \(VerbalizeSettings.name).\($0.key): \($0.value.json)" }
       if let seed { lines.append("seed \(seed)") }
       // What `auto` comes to is the machine's affair: an artifact stays as it was made.
       if multiplies, preset.run.precision != .auto {
@@ -41,8 +42,18 @@ public struct PresetSlices {
     var (teacher, student) = (preset.extract, preset.extract)
     teacher.studentLayers = ExtractSettings().studentLayers
     student.teacherLayers = ExtractSettings().teacherLayers
+    let stores = [false, true].map { isStudent in
+      preset.extract.storesVisual(ofStudent: isStudent, learns: preset.finetune.trainVision)
+    }
+    (teacher.storeVisual, student.storeVisual) = (
+      stores[0] ? .always : .never, stores[1] ? .always : .never
+    )
     slice("features-teacher", teacher, needs: ["TEACHER"])
-    slice("features-student", student, needs: ["STUDENT"])
+    // The student's states are stored as far as verbalize reads them.
+    let reading = ["steps", "epochs", "most_steps", "tokens_per_batch"]
+    slice(
+      "features-student", student, needs: ["STUDENT"],
+      reading: preset.verbalize.values.filter { reading.contains($0.key) })
     slice("verbalizers", preset.verbalize, seed: seed)
     slice("targets", preset.target)
     slice("adapter", preset.align, seed: seed, needs: ["STUDENT"])
@@ -51,6 +62,7 @@ public struct PresetSlices {
     slice("report", preset.report, multiplies: false)
     // Answers for Make itself.
     texts.append(("teacher-samples", "\(preset.run.teacherSamples.rawValue)\n"))
+    texts.append(("visual", stores[1] ? "stored\n" : "none\n"))
     texts.append(("threads", "\(preset.run.threads)\n"))
     let isEmbedded = preset.sections.contains(SynthesizeSettings.name)
     texts.append(("embedded", isEmbedded ? "yes\n" : "no\n"))

@@ -145,7 +145,9 @@ public final class Settings {
     note(key, .string(value))
   }
 
-  public func callAsFunction<Word: SettingWord>(_ key: String, _ value: inout Word) throws {
+  public func callAsFunction<Word: SettingWord>(
+    _ key: String, _ value: inout Word, _ role: SettingRole = .content
+  ) throws {
     if let found = find(key) {
       guard case .scalar(let scalar) = found.node, let word = Word(rawValue: scalar.string) else {
         throw wrong(
@@ -153,7 +155,7 @@ public final class Settings {
       }
       value = word
     }
-    note(key, .string(value.rawValue))
+    note(key, .string(value.rawValue), role)
   }
 
   /// A list of words; an empty list is allowed where `mayBeEmpty`.

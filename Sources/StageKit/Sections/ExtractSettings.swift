@@ -8,8 +8,26 @@ public struct ExtractSettings: SettingsSection {
   public var studentLayers = LayerSelection.every(first: 2, step: 4)
   /// Tokens packed into one forward pass.
   public var tokensPerBatch = 4096
-  /// Also stores the merged visual embeddings, so that align skips the vision encoder.
-  public var storeVisual = false
+  /// Also stores the merged visual embeddings, so that no later stage encodes an image again.
+  public var storeVisual = VisualStorage.auto
+
+  public enum VisualStorage: String, SettingWord {
+    /// The student's, where its vision encoder stays frozen: align and finetune read them.
+    case auto
+    /// Both backbones'.
+    case always = "true"
+    case never = "false"
+  }
+
+  /// Whether a backbone's visual embeddings are stored.
+  /// - Parameter learns: whether a later stage trains the vision encoder.
+  public func storesVisual(ofStudent: Bool, learns: Bool) -> Bool {
+    switch storeVisual {
+    case .auto: ofStudent && !learns
+    case .always: true
+    case .never: false
+    }
+  }
 
   public init() {}
 

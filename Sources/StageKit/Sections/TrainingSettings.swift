@@ -10,9 +10,16 @@ public struct TrainingSettings: Sendable, Equatable {
   /// Forward passes whose gradients make one step. The paper: 16, an effective batch of 512.
   public var accumulation = 16
   public var optimizer = OptimizerSettings()
-  /// Keeps only the blocks' inputs for the gradient and computes the rest again: less memory, more
+  /// Which blocks keep only their inputs for the gradient and are computed again: less memory, more
   /// time.
-  public var gradientCheckpointing = true
+  public var gradientCheckpointing = Checkpointing.auto
+
+  public enum Checkpointing: String, SettingWord {
+    /// As many as memory asks for, pass by pass.
+    case auto
+    case all = "true"
+    case none = "false"
+  }
   /// Minutes between checkpoints of the training; 0 writes none.
   public var checkpointMinutes = 10.0
 

@@ -32,6 +32,14 @@ public struct VerbalizeSettings: SettingsSection {
     length.settle(items: positions, perStep: tokensPerBatch, most: mostSteps)
   }
 
+  /// The share of so many supervised positions that the training reads, up to 1.
+  public func share(of positions: Int) -> Double {
+    var settled = self
+    settled.settle(positions: positions)
+    let read = Double(settled.steps) * Double(tokensPerBatch)
+    return positions > 0 ? min(1, read / Double(positions)) : 1
+  }
+
   public mutating func declare(_ settings: Settings) throws {
     try settings(&length)
     try settings("most_steps", &mostSteps, in: 1...Settings.unbounded)

@@ -2,6 +2,7 @@ import Artifacts
 import Failures
 import Kernels
 import Logging
+import Training
 
 extension Stage {
   /// Opens the artifact that this stage writes, or returns nil when it is finished already, with
@@ -45,6 +46,20 @@ extension Stage {
       log.warning("\(directory) is finished, but \(shards) missing or damaged: made again")
     }
     return writer
+  }
+
+  /// The visual embeddings in these features; nil, and a line in the log, where they hold none of this
+  /// backbone's vision encoder: then images are encoded.
+  /// - Throws: what `VisualEmbeddings` throws.
+  public func visualEmbeddings(
+    in features: String?, of backbone: Backbone, samples: ExampleReader
+  ) throws -> VisualEmbeddings? {
+    guard let features else { return nil }
+    let found = try VisualEmbeddings(features: features, of: backbone, samples: samples.artifact)
+    if found == nil {
+      log.info("\(features) holds no visual embeddings of this vision encoder: images are encoded")
+    }
+    return found
   }
 
   /// The settings with what the command line and the machine add: `--limit`, and how products are
