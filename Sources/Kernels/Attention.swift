@@ -78,7 +78,8 @@ private struct Stretch {
     }
   }
 
-  /// Fills `scores` [rows, width] with the softmax of q kᵀ · scale.
+  /// Fills `scores` [rows, width] with the softmax of q kᵀ · scale. In float32 always: what rounding
+  /// takes from q and k, the softmax multiplies.
   func probabilities(
     _ heads: AttentionHeads, q: UnsafePointer<Float>, k: UnsafePointer<Float>,
     scores: UnsafeMutablePointer<Float>
@@ -100,10 +101,20 @@ private struct Stretch {
   }
 }
 
+extension AttentionLayout {
+  /// All rows of the packed sequence that anything looks at.
+  fileprivate var rowCount: Int {
+    samples.joined().reduce(0) { max($0, $1.rows.upperBound, $1.prefix.upperBound) }
+  }
+}
+
 extension [AttentionLayout.Block] {
   /// The most scores of any of them that are in memory at a time.
   fileprivate var scores: Int {
-    reduce(0) { Swift.max($0, AttentionLayout.scores(rows: $1.rows.count, prefix: $1.prefix.count)) }
+    reduce(0) { most, block in
+      Swift.max(
+        most, AttentionLayout.scores(rows: block.rows.count, prefix: block.prefix.count))
+    }
   }
 }
 
@@ -114,17 +125,21 @@ public func attention(
   layout: AttentionLayout, heads: AttentionHeads, into out: UnsafeMutablePointer<Float>
 ) {
   let qStride = heads.heads * heads.size, kStride = heads.keyValueHeads * heads.size
+  let multiplier = Multiplier.current, rows = layout.rowCount
+  let v = multiplier.factor(v, rows * kStride)
   parallelTasks(layout.samples.count * heads.heads) { task in
     let sample = layout.samples[task / heads.heads]
     let offset = task % heads.heads * heads.size
     let keyOffset = task % heads.heads / heads.group * heads.size
     let scores = Buffer(count: sample.scores)
+    let panel = FactorPanel(multiplier, count: sample.scores)
     defer { withExtendedLifetime(scores) {} }
     for stretch in sample.flatMap({ Stretch.all($0, causal: layout.causal) }) {
       stretch.probabilities(heads, q: q + offset, k: k + keyOffset, scores: scores.pointer)
+      let weights = panel.fill(scores.pointer, stretch.rows.count * stretch.width)
       for part in stretch.keys {
-        gemmSerial(
-          stretch.rows.count, heads.size, part.rows.count, a: scores.pointer + part.column,
+        multiplier.product(
+          stretch.rows.count, heads.size, part.rows.count, a: weights + part.column,
           lda: stretch.width, b: v + part.rows.lowerBound * kStride + keyOffset, ldb: kStride,
           beta: part.column == 0 ? 0 : 1, c: out + stretch.rows.lowerBound * qStride + offset,
           ldc: qStride)
@@ -142,6 +157,12 @@ public func attentionBackward(
   vGradient: UnsafeMutablePointer<Float>
 ) {
   let qStride = heads.heads * heads.size, kStride = heads.keyValueHeads * heads.size
+  let multiplier = Multiplier.current, rows = layout.rowCount
+  let factors = (
+    q: multiplier.factor(q, rows * qStride), k: multiplier.factor(k, rows * kStride)
+  )
+  let v = multiplier.factor(v, rows * kStride)
+  let outGradient = multiplier.factor(outGradient, rows * qStride)
   // The heads of a group add to the same keys.
   parallelTasks(layout.samples.count * heads.keyValueHeads) { task in
     let sample = layout.samples[task / heads.keyValueHeads]
@@ -149,6 +170,9 @@ public func attentionBackward(
     let buffers = (Buffer(count: sample.scores), Buffer(count: sample.scores))
     defer { withExtendedLifetime(buffers) {} }
     let scores = buffers.0.pointer, gradients = buffers.1.pointer
+    let panels = (
+      FactorPanel(multiplier, count: sample.scores), FactorPanel(multiplier, count: sample.scores)
+    )
     let stretches = sample.flatMap { Stretch.all($0, causal: layout.causal) }
     for head in keyHead * heads.group..<(keyHead + 1) * heads.group {
       let offset = head * heads.size, keyOffset = keyHead * heads.size
@@ -156,12 +180,13 @@ public func attentionBackward(
         let n = stretch.rows.count, width = stretch.width
         let rowStart = stretch.rows.lowerBound * qStride + offset
         stretch.probabilities(heads, q: q + offset, k: k + keyOffset, scores: scores)
+        let weights = panels.0.fill(scores, n * width)
         for part in stretch.keys {
           let keyStart = part.rows.lowerBound * kStride + keyOffset
-          gemmSerial(
-            part.rows.count, heads.size, n, a: scores + part.column, lda: width, transposeA: true,
+          multiplier.product(
+            part.rows.count, heads.size, n, a: weights + part.column, lda: width, transposeA: true,
             b: outGradient + rowStart, ldb: qStride, beta: 1, c: vGradient + keyStart, ldc: kStride)
-          gemmSerial(
+          multiplier.product(
             n, part.rows.count, heads.size, a: outGradient + rowStart, lda: qStride,
             b: v + keyStart, ldb: kStride, transposeB: true, c: gradients + part.column, ldc: width)
         }
@@ -174,14 +199,16 @@ public func attentionBackward(
           }
           for j in seen..<width { gradient[j] = 0 }
         }
+        let slopes = panels.1.fill(gradients, n * width)
         for part in stretch.keys {
           let keyStart = part.rows.lowerBound * kStride + keyOffset
-          gemmSerial(
-            n, heads.size, part.rows.count, a: gradients + part.column, lda: width,
-            b: k + keyStart, ldb: kStride, beta: 1, c: qGradient + rowStart, ldc: qStride)
-          gemmSerial(
-            part.rows.count, heads.size, n, a: gradients + part.column, lda: width,
-            transposeA: true, b: q + rowStart, ldb: qStride, beta: 1, c: kGradient + keyStart,
+          multiplier.product(
+            n, heads.size, part.rows.count, a: slopes + part.column, lda: width,
+            b: factors.k + keyStart, ldb: kStride, beta: 1, c: qGradient + rowStart, ldc: qStride)
+          multiplier.product(
+            part.rows.count, heads.size, n, a: slopes + part.column, lda: width,
+            transposeA: true, b: factors.q + rowStart, ldb: qStride, beta: 1,
+            c: kGradient + keyStart,
             ldc: kStride)
         }
       }

@@ -1,5 +1,6 @@
 /// How the large products are computed: those of activations with a matrix that is stored or learns,
-/// and of activations with each other for such a matrix's gradient. All else is float32 in any case.
+/// and of activations with each other, for such a matrix's gradient and in attention. All else is
+/// float32 in any case.
 public enum Precision: String, Sendable, CaseIterable {
   /// Factors and sums in float32: the reference.
   case float32

@@ -8,8 +8,8 @@ import Testing
 /// A whole model in the other precisions, against what transformers gives in float32. Without
 /// bfloat16 in the processor, OpenBLAS multiplies the rounded factors: the same products.
 @Suite struct PrecisionParityTests {
-  /// What rounded factors may change of the largest value.
-  static func bound(_ precision: Precision) -> Float { precision == .bfloat16 ? 3e-2 : 2e-3 }
+  /// What rounded factors may change of the largest value: PyTorch's bfloat16 changes up to 0.039.
+  static func bound(_ precision: Precision) -> Float { precision == .bfloat16 ? 3.9e-2 : 2e-3 }
   /// And of a tensor's gradient, of its norm. Measured: at most 0.047, 0.061 for the bias of a key,
   /// whose gradient is what others leave.
   static func gradientBound(_ precision: Precision) -> Float {

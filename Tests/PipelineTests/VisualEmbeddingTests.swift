@@ -30,7 +30,7 @@ import Testing
   func aTrainingWithThemIsTheSame(stage: String) throws {
     let with = scratch("with"), without = scratch("without")
     let outcome = try perform(stage, "--features $/features/student", at: with)
-    try #require(outcome.code == 0, "\(outcome.error)")
+    try #require(outcome.code == 0, "\(outcome.errors)")
     #expect(try perform(stage, "", at: without).code == 0)
     let (known, encoded) = (
       try numbers(with + "/metrics.jsonl", "loss"), try numbers(without + "/metrics.jsonl", "loss")
@@ -44,7 +44,7 @@ import Testing
         .fingerprint)
     // Where they come from decides nothing: the artifact is that of this recipe either way.
     let again = try perform(stage, "", at: with)
-    #expect(again.error.contains("nothing to do"), "\(again.error)")
+    #expect(again.errors.contains("nothing to do"), "\(again.errors)")
   }
 
   /// The distilled student sees with the student's encoder.
@@ -75,7 +75,7 @@ import Testing
       "vlsi-extract --role teacher --model $/teacher --samples $/samples --preset $/preset.yaml "
         + "--features $/features/student --output \(scratch("features"))")
     #expect(outcome.code == 0)
-    #expect(outcome.error.contains("images are encoded"), "\(outcome.error)")
+    #expect(outcome.errors.contains("images are encoded"), "\(outcome.errors)")
     #expect(
       try bench.perform(
         "vlsi-finetune --model $/student --samples $/samples --features $/samples --preset "
@@ -100,7 +100,7 @@ import Testing
       let outcome = try Workbench.perform(
         command.replacingOccurrences(of: "~", with: bench.path)
           + " --preset $/preset.yaml --output $/\(output)", path: scratch.path)
-      try #require(outcome.code == 0, "\(outcome.error)")
+      try #require(outcome.code == 0, "\(outcome.errors)")
     }
     try write("store_visual: auto")
     try run("vlsi-synthesize data --splits train", "data")
