@@ -75,8 +75,11 @@ public func adamW(
   let rate = step.learningRate / step.correction1
   let correction = 1 / step.correction2.squareRoot()
   let size = DynamicCode.block
-  first.code.withTables { firstTables in
-    second.code.withTables { secondTables in
+  first.code.levels.withUnsafeBufferPointer { firstLevels in
+    second.code.levels.withUnsafeBufferPointer { secondLevels in
+      guard let firstLevels = firstLevels.baseAddress,
+        let secondLevels = secondLevels.baseAddress
+      else { return }
       parallelFor(first.blocks, grain: 64) { range in
         withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * size) { scratch in
           guard let m = scratch.baseAddress else { return }
@@ -87,8 +90,8 @@ public func adamW(
             let (firstScale, secondScale) = (first.scales[block], second.scales[block])
             let firstCodes = first.codes + start, secondCodes = second.codes + start
             for i in 0..<count {
-              m[i] = firstTables.levels[Int(firstCodes[i])]
-              root[i] = secondTables.levels[Int(secondCodes[i])]
+              m[i] = firstLevels[Int(firstCodes[i])]
+              root[i] = secondLevels[Int(secondCodes[i])]
             }
             // Every operation is rounded alike in both forms, so an element's place does not matter.
             let (x, gradient) = (values + start, gradient + start)
@@ -110,9 +113,9 @@ public func adamW(
                 x[i] = x[i] * decay - rate * m[i] / (root[i] * correction + step.epsilon)
               }
             }
-            first.scales[block] = first.code.encode(m, count, firstTables, to: firstCodes)
+            first.scales[block] = first.code.encode(m, count, to: firstCodes)
             second.scales[block] = second.code.encode(
-              root, count, step: step.number, place: start, secondTables, to: secondCodes)
+              root, count, step: step.number, place: start, to: secondCodes)
           }
         }
       }

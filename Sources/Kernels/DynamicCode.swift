@@ -17,23 +17,7 @@ public struct DynamicCode: Sendable {
   public let levels: [Float]
   /// The code of 0.
   public let zero: UInt8
-  /// Levels are told apart by the sign of a difference, not by branches, which would be guessed wrong
-  /// half the time. Between a level and the next [256]; the last is infinite. Where nothing positive
-  /// may become zero, that behind zero is zero.
-  private let midpoints: [Float]
-  /// From a level to the next [256], zero likewise.
-  private let gaps: [Float]
-  /// By the cell of a number, which is its sign, its exponent and its seven leading bits, positive
-  /// cells first: the code nearest to the cell's lower edge. A cell holds at most one midpoint.
-  private let nearest: [UInt8]
-  /// By the cell of a positive number: the last level that is not above the cell's lower edge. A
-  /// cell holds at most one level. 254 at most, so that there is one above.
-  private let floors: [UInt8]
-
-  private static let cellShift: UInt32 = 16
-  /// 2^-25: below it lies half of the smallest level.
-  private static let firstCell = Int32(Float(0x1p-25).bitPattern >> cellShift)
-  private static let cellCount = Int32(Float(1).bitPattern >> cellShift) - firstCell + 1
+  private let isSigned: Bool
 
   private init(isSigned: Bool) {
     var levels: [Float] = [0, 1]
@@ -49,99 +33,83 @@ public struct DynamicCode: Sendable {
     }
     levels.sort()
     self.levels = levels
-    let zero = levels.firstIndex(of: 0) ?? 0
-    self.zero = UInt8(zero)
-    var midpoints = zip(levels, levels.dropFirst()).map { ($0 + $1) / 2 } + [.infinity]
-    var gaps = zip(levels, levels.dropFirst()).map { $1 - $0 } + [1]
-    if !isSigned { (midpoints[zero], gaps[zero]) = (0, 0) }
-    self.midpoints = midpoints
-    self.gaps = gaps
-    func code(_ value: Float) -> UInt8 { UInt8(midpoints.firstIndex { value <= $0 } ?? 255) }
-    let edges = (0..<DynamicCode.cellCount).map {
-      Float(bitPattern: UInt32(DynamicCode.firstCell + $0) << DynamicCode.cellShift)
+    self.isSigned = isSigned
+    zero = UInt8(levels.firstIndex(of: 0) ?? 0)
+  }
+
+  /// Of magnitudes in 0...1 the level below, counted from 1 for the smallest one above zero, and which
+  /// part of the way to the next level they have come.
+  ///
+  /// Within a decade levels are evenly spaced, and the next decade has twice as many: so what
+  /// c (x / size + 0.8) / 0.9 - 0.5 gives, c being the levels of its decade in the signed code, is a
+  /// whole number at every level and rises without a jump.
+  @inline(__always)
+  private func place(_ x: Lanes) -> (level: SIMD8<Int32>, part: Lanes) {
+    var slope = Lanes(repeating: 1e6 / 0.9), start = Lanes(repeating: 0.8 / 0.9)
+    var size: Float = 1e-6
+    for decade in 1..<7 {
+      let count = Float(1 << decade)
+      let isAbove = x .>= Lanes(repeating: size)
+      size *= 10
+      slope.replace(with: count / size / 0.9, where: isAbove)
+      start.replace(with: count * 0.8 / 0.9, where: isAbove)
     }
-    // The first cell has everything below it too.
-    nearest =
-      [code(0)] + edges.dropFirst().map(code)
-      + edges.map { edge in
-        code(-min(Float(bitPattern: edge.bitPattern + (1 << DynamicCode.cellShift) - 1), 1))
-      }
-    floors = edges.map { edge in UInt8(min(254, levels.lastIndex { $0 <= edge } ?? 0)) }
+    if !isSigned { (slope, start) = (slope + slope, start + start) }
+    let exact = slope * x + (start - 0.5)
+    // Rounded half a level lower; on a level either of its sides will do.
+    let magic = Lanes(repeating: 12_582_912)
+    let shifted = (exact - 0.5) + magic
+    let level = unsafeBitCast(shifted, to: SIMD8<Int32>.self) & 0x3F_FFFF
+    var part = exact - (shifted - magic)
+    // Between two decades: the first sixth of the way lies in the lower one, half as it is counted.
+    let rise = (5 * part - 2) * (1 / 3)
+    let across = (part * (1 / 3)).replacing(with: rise, where: part .> 0.5)
+    part.replace(with: across, where: (level & (level &+ 1)) .== 0)
+    // To 1 it is half as far as from level to level.
+    part.replace(with: part + part, where: level .== (isSigned ? 127 : 255))
+    return (level, part)
   }
 
-  /// The cell of a magnitude, counted from the first.
+  /// The codes of the levels nearest to `values`, which lie in -1...1; of the unsigned code for 0...1,
+  /// where nothing above zero becomes zero.
   @inline(__always)
-  private static func cell(_ bits: UInt32) -> Int32 {
-    let place = Int32(bitPattern: (bits & 0x7FFF_FFFF) >> cellShift) &- firstCell
-    return max(0, min(cellCount &- 1, place))
-  }
+  func codes(_ values: Lanes) -> SIMD8<UInt8> { codes(values, thresholds: Lanes(repeating: 0.5)) }
 
-  /// The code of the level nearest to `value`, which lies in -1...1.
+  /// The codes of one of the two levels around each of `values`: of the one farther from zero where it
+  /// has come a greater part of the way to it than its threshold, which lies in 0..<1.
   @inline(__always)
-  func code(_ value: Float, _ tables: Tables) -> UInt8 {
-    let bits = value.bitPattern
-    let place = DynamicCode.cell(bits) &+ Int32(bits >> 31) &* DynamicCode.cellCount
-    let start = tables.nearest[Int(place)]
-    return start &+ DynamicCode.isNegative(tables.midpoints[Int(start)] - value)
-  }
-
-  /// The code of one of the two levels around `value`, which lies in 0...1: of the upper one where
-  /// `value` has come a greater part of the way to it than `threshold`, which lies in 0..<1.
-  @inline(__always)
-  func code(_ value: Float, threshold: Float, _ tables: Tables) -> UInt8 {
+  func codes(_ values: Lanes, thresholds: Lanes) -> SIMD8<UInt8> {
+    let bits = unsafeBitCast(values, to: SIMD8<UInt32>.self)
     // The largest number over itself can come to a little more than 1.
-    let value = min(value, 1)
-    var low = tables.floors[Int(DynamicCode.cell(value.bitPattern))]
-    low = low &+ 1 &- DynamicCode.isNegative(value - tables.levels[Int(low) &+ 1])
-    return low
-      &+ DynamicCode.isNegative(
-        threshold * tables.gaps[Int(low)] - (value - tables.levels[Int(low)]))
-  }
-
-  /// 1 for a number below zero, else 0.
-  @inline(__always)
-  private static func isNegative(_ value: Float) -> UInt8 {
-    UInt8(truncatingIfNeeded: value.bitPattern >> 31)
-  }
-
-  /// The tables as pointers, for inner loops.
-  struct Tables {
-    let levels: UnsafePointer<Float>
-    let midpoints: UnsafePointer<Float>
-    let gaps: UnsafePointer<Float>
-    let nearest: UnsafePointer<UInt8>
-    let floors: UnsafePointer<UInt8>
-  }
-
-  func withTables(_ body: (Tables) -> Void) {
-    levels.withUnsafeBufferPointer { levels in
-      midpoints.withUnsafeBufferPointer { midpoints in
-        gaps.withUnsafeBufferPointer { gaps in
-          nearest.withUnsafeBufferPointer { nearest in
-            floors.withUnsafeBufferPointer { floors in
-              if let levels = levels.baseAddress, let midpoints = midpoints.baseAddress,
-                let gaps = gaps.baseAddress, let nearest = nearest.baseAddress,
-                let floors = floors.baseAddress
-              {
-                body(
-                  Tables(
-                    levels: levels, midpoints: midpoints, gaps: gaps, nearest: nearest,
-                    floors: floors))
-              }
-            }
-          }
-        }
-      }
+    let x = unsafeBitCast(bits & 0x7FFF_FFFF, to: Lanes.self)
+    let magnitudes = x.replacing(with: 1, where: x .> 1)
+    var (level, part) = place(magnitudes)
+    let least = levels[Int(zero) + 1]
+    if isSigned {
+      level.replace(with: 0, where: magnitudes .< least)
+      part.replace(with: magnitudes * (1 / least), where: magnitudes .< least)
+    } else {
+      level.replace(with: 2, where: magnitudes .< least)
+      part.replace(with: 0, where: magnitudes .< least)
     }
+    level.replace(with: level &+ 1, where: part .> thresholds)
+    guard isSigned else {
+      level.replace(with: 1, where: magnitudes .== 0)
+      return SIMD8<UInt8>(truncatingIfNeeded: level &- 1)
+    }
+    // There is no -1.
+    let isNegative = values .< 0
+    level.replace(with: level.replacing(with: 127, where: level .> 127), where: isNegative)
+    level.replace(with: 0 &- level, where: isNegative)
+    return SIMD8<UInt8>(truncatingIfNeeded: level &+ 127)
   }
 
   /// Writes the codes of `count` numbers, at most a block, and returns their scale.
   @inline(__always)
   func encode(
-    _ values: UnsafePointer<Float>, _ count: Int, _ tables: Tables,
-    to codes: UnsafeMutablePointer<UInt8>
+    _ values: UnsafePointer<Float>, _ count: Int, to codes: UnsafeMutablePointer<UInt8>
   ) -> Float {
-    encode(values, count, to: codes) { value, _ in code(value, tables) }
+    encode(values, count, to: codes) { values, _ in self.codes(values) }
   }
 
   /// As the other form, for numbers not below zero that move by less than a level at a time: each is
@@ -150,23 +118,29 @@ public struct DynamicCode: Sendable {
   /// steps and places (Weyl's, by the golden ratio and the plastic number), which needs no state.
   @inline(__always)
   func encode(
-    _ values: UnsafePointer<Float>, _ count: Int, step: Int, place: Int, _ tables: Tables,
+    _ values: UnsafePointer<Float>, _ count: Int, step: Int, place: Int,
     to codes: UnsafeMutablePointer<UInt8>
   ) -> Float {
     let first =
       UInt32(truncatingIfNeeded: step) &* 0x9E37_79B9
-      &+ UInt32(truncatingIfNeeded: place) &* 0xC13F_A9A9
-    return encode(values, count, to: codes) { value, i in
-      let turn = first &+ UInt32(truncatingIfNeeded: i) &* 0xC13F_A9A9
-      return code(value, threshold: Float(turn >> 8) * 0x1p-24, tables)
+      &+ UInt32(truncatingIfNeeded: place) &* DynamicCode.turn
+    return encode(values, count, to: codes) { values, i in
+      let start = first &+ UInt32(truncatingIfNeeded: i) &* DynamicCode.turn
+      let turns =
+        SIMD8<UInt32>(repeating: start) &+ SIMD8<UInt32>(0, 1, 2, 3, 4, 5, 6, 7) &* DynamicCode.turn
+      // As the fraction of a float in 1..<2.
+      let fractions = unsafeBitCast((turns &>> 9) | 0x3F80_0000, to: Lanes.self)
+      return self.codes(values, thresholds: fractions - 1)
     }
   }
 
-  /// - Parameter code: of a number over the scale, and its place.
+  private static var turn: UInt32 { 0xC13F_A9A9 }
+
+  /// - Parameter code: of eight numbers over the scale, and the place of the first.
   @inline(__always)
   private func encode(
     _ values: UnsafePointer<Float>, _ count: Int, to codes: UnsafeMutablePointer<UInt8>,
-    _ code: (Float, Int) -> UInt8
+    _ code: (Lanes, Int) -> SIMD8<UInt8>
   ) -> Float {
     var scale: Float = 0
     for i in 0..<count { scale = max(scale, values[i].magnitude) }
@@ -176,7 +150,14 @@ public struct DynamicCode: Sendable {
       for i in 0..<count { codes[i] = zero }
       return 0
     }
-    for i in 0..<count { codes[i] = code(values[i] * inverse, i) }
+    let target = UnsafeMutableRawPointer(codes)
+    eights(0..<count) { i in
+      target.storeBytes(
+        of: code(load(values + i) * inverse, i), toByteOffset: i, as: SIMD8<UInt8>.self)
+    } _: { rest in
+      let last = code(load(values, only: rest) * inverse, rest.lowerBound)
+      for (lane, i) in rest.enumerated() { codes[i] = last[lane] }
+    }
     return scale
   }
 }
@@ -208,12 +189,10 @@ public struct BlockwiseNumbers: Sendable {
 
   /// Replaces all numbers by the nearest to `values` [count].
   public func set(_ values: UnsafePointer<Float>) {
-    code.withTables { tables in
-      for block in 0..<blocks {
-        let start = block * DynamicCode.block
-        scales[block] = code.encode(
-          values + start, min(DynamicCode.block, count - start), tables, to: codes + start)
-      }
+    for block in 0..<blocks {
+      let start = block * DynamicCode.block
+      scales[block] = code.encode(
+        values + start, min(DynamicCode.block, count - start), to: codes + start)
     }
   }
 
