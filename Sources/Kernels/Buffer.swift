@@ -53,8 +53,13 @@ public enum BufferPool {
   private struct State: @unchecked Sendable {
     var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
     var bytes = 0
+    var fresh = 0
   }
   private static let state = Guarded(State())
+
+  /// The blocks so far that the system had to give, because none of their size was free: a training
+  /// in its stride asks for few.
+  public static var freshBlocks: Int { state.withLock { $0.fresh } }
 
   /// Sizes are rounded up to eighths of a power of two, so that packed batches of varying length
   /// share their blocks.
@@ -67,7 +72,10 @@ public enum BufferPool {
 
   static func take(_ capacity: Int) -> UnsafeMutablePointer<Float> {
     let found = state.withLock { state -> UnsafeMutablePointer<Float>? in
-      guard let block = state.free[capacity]?.popLast() else { return nil }
+      guard let block = state.free[capacity]?.popLast() else {
+        state.fresh += 1
+        return nil
+      }
       state.bytes -= capacity * 4
       return block
     }
