@@ -2,6 +2,7 @@ import Artifacts
 import Checkpoints
 import Failures
 import Kernels
+import StageKit
 
 /// What is different between two artifacts, checkpoints or files.
 struct Difference {

@@ -1,6 +1,7 @@
 import Artifacts
 import Failures
 import Kernels
+import StageKit
 import Tokenization
 
 /// One record: its tensors with their numbers, its text decoded.

@@ -1,6 +1,7 @@
 import Artifacts
 import Failures
 import Kernels
+import StageKit
 
 /// One tensor, or rows of it.
 struct TensorView {
