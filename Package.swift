@@ -124,6 +124,13 @@ let stages: [(name: String, needs: [String])] = [
     ]
   ),
   ("vlsi-dump", ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Models"]),
+  (
+    "vlsi-bench",
+    [
+      "CZstd", "Kernels", "Tensors", "Artifacts", "Imaging", "Models", "Decoding", "Distillation",
+      "Training", "Planning",
+    ]
+  ),
 ]
 
 /// The tests, and what they test besides the floors.

@@ -15,6 +15,13 @@ public struct Example: Sendable {
   public var positions: [Int32]
   /// The token to be predicted at each of them [s].
   public var labels: [Int32]
+
+  public init(index: Int, sample: ModelSample, positions: [Int32], labels: [Int32]) {
+    self.index = index
+    self.sample = sample
+    self.positions = positions
+    self.labels = labels
+  }
 }
 
 /// Reads the `samples` artifact as examples for one backbone.
