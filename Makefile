@@ -41,7 +41,8 @@ $(BUILT): Package.swift $(shell find Sources -type f 2> /dev/null)
 	swift build $(SWIFT_FLAGS)
 	@touch $@
 
-.PHONY: build test fuzz test-sanitized test-address test-thread lint format clean help
+.PHONY: build test fuzz test-sanitized test-address test-thread bench bench-peers bench-check lint \
+  format clean help
 build: $(BUILT)
 
 test:
@@ -64,6 +65,19 @@ test-address test-thread: test-%:
 	ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-suppressions.txt \
 	  swift test $(SWIFT_FLAGS) --sanitize=$* --scratch-path .build/sanitized-$* --skip-build \
 	  --filter '^($(SANITIZED))\.'
+
+# How near kernels, stages and the store come to the machine's limits: docs/PERFORMANCE.md.
+BENCH = $(BIN)/vlsi-bench --json .build/bench.json
+bench: $(BUILT)
+	$(BENCH)
+
+# VLSI_TORCH_PYTHON names a Python with the peers' packages; another one says what it lacks.
+bench-peers: $(BUILT)
+	$(BENCH) --peers "$${VLSI_TORCH_PYTHON:-$$(pipeline/python.sh)}"
+
+bench-check: $(BUILT)
+	$(BENCH) --check pipeline/bench-limits.txt \
+	  $${VLSI_TORCH_PYTHON:+--peers "$$VLSI_TORCH_PYTHON"}
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests
@@ -228,6 +242,7 @@ help:
 	@echo
 	@echo "The programs:              .build/release/vlsi-* --help"
 	@echo "  make build | test | lint | format | fuzz | test-sanitized"
+	@echo "  make bench | bench-peers | bench-check    (docs/PERFORMANCE.md)"
 
 # What is there and is made by nothing, `make -B` asks for too.
 .DEFAULT:

@@ -4,9 +4,9 @@ import Testing
 /// What every program has in common, seen from outside.
 @Suite struct CommandLineTests {
   static let names = [
-    "vlsi-align", "vlsi-compare", "vlsi-dump", "vlsi-evaluate", "vlsi-extract", "vlsi-finetune",
-    "vlsi-generate", "vlsi-prepare", "vlsi-report", "vlsi-synthesize", "vlsi-target",
-    "vlsi-verbalize",
+    "vlsi-align", "vlsi-bench", "vlsi-compare", "vlsi-dump", "vlsi-evaluate", "vlsi-extract",
+    "vlsi-finetune", "vlsi-generate", "vlsi-prepare", "vlsi-report", "vlsi-synthesize",
+    "vlsi-target", "vlsi-verbalize",
   ]
 
   @Test("--help explains with an example, --version is the one version", arguments: names)
