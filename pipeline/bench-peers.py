@@ -13,8 +13,8 @@ WORK = json.load(open(f"{FOLDER}/work.json"))
 PACKAGES = {
     "torch-bfloat16": "torch transformers peft",
     "torch-float32": "torch transformers peft",
-    "lmdb": "lmdb zstandard safetensors",
-    "mosaicml": "lmdb zstandard mosaicml-streaming",
+    "lmdb": "numpy lmdb zstandard safetensors",
+    "mosaicml": "numpy lmdb zstandard safetensors mosaicml-streaming",
 }
 
 
