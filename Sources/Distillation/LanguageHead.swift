@@ -88,7 +88,14 @@ public struct LanguageHead: @unchecked Sendable {
       argmax: result.argmax)
   }
 
-  /// v · W[label] for every position [n].
+  /// W[token] [d], as products see it.
+  func readRow(_ token: Int32, to row: UnsafeMutablePointer<Float>) {
+    matrix.widen(rows: Int(token)..<Int(token) + 1, columns: 0..<width, to: row)
+    guard matrix.type != .bfloat16, let seen = Multiplier.current.seen(row, width) else { return }
+    row.update(from: seen.pointer, count: width)
+  }
+
+  /// v · W[label] for every position [n], of vectors as products see them.
   /// - Throws: `Failure(.badData)` for a label outside the vocabulary.
   public func logits(
     of labels: [Int32], _ vectors: UnsafePointer<Float>
@@ -96,8 +103,7 @@ public struct LanguageHead: @unchecked Sendable {
     try check(labels)
     let row = Buffer(count: width)
     return labels.enumerated().map { i, label in
-      matrix.widen(
-        rows: Int(label)..<Int(label) + 1, columns: 0..<width, to: row.pointer)
+      readRow(label, to: row.pointer)
       return dot(vectors + i * width, row.pointer, width)
     }
   }
@@ -137,7 +143,7 @@ public struct LanguageHead: @unchecked Sendable {
     }
     let stream = VocabularyStream(
       keys: matrix, values: student.matrix, wantsEntropy: true, wantsArgmax: false,
-      largestCount: 0)
+      largestCount: 0, averagesExactly: true)
     let result = stream.run(vectors, positions: positions)
     withExtendedLifetime((owner, student.owner)) {}
     return Projection(

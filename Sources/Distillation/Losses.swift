@@ -6,7 +6,7 @@ import Tensors
 /// Vectors v [n, d] together with what the head made of them in one pass: every loss of a layer,
 /// against however many teacher layers, starts from here.
 public struct SpokenLayer {
-  /// [n, d]
+  /// [n, d], as products see them.
   public let vectors: Tensor
   public let head: LanguageHead
   /// `expectation` is there when `vectors` needs a gradient.
@@ -98,8 +98,7 @@ public struct SpokenLayer {
           var massP = 0.0
           var massQ = 0.0
           for entry in i * k..<(i + 1) * k {
-            let token = Int(largest.indices[entry])
-            head.matrix.widen(rows: token..<token + 1, columns: 0..<d, to: row.pointer)
+            head.readRow(largest.indices[entry], to: row.pointer)
             let logQ = Double(dot(vectors.values + i * d, row.pointer, d) - reading.logSumExp[i])
             let p = Double(largest.probabilities[entry])
             tail.q.append(Float(exp(logQ)))
@@ -157,6 +156,9 @@ extension Tape {
     _ vectors: Tensor, _ head: LanguageHead, _ wanted: LanguageHead.Wanted, trainable: Parameter?
   ) -> SpokenLayer {
     precondition(vectors.columns == head.width, "\(vectors.shape) into a head of \(head.width)")
+    // The head's pass gives logsumexp of rounded vectors: the logits that are taken from it must be of
+    // the same, or a loss could fall below zero, and training would find out how.
+    let vectors = vectors.seenByProducts()
     var wanted = wanted
     if recording && vectors.needsGradient { wanted.insert(.expectation) }
     return SpokenLayer(
@@ -187,7 +189,7 @@ extension Tape {
         addScaled(m.pointer, weight, to: dv, v.count)
         let row = Buffer(count: d)
         for (i, label) in labels.enumerated() {
-          head.matrix.widen(rows: Int(label)..<Int(label) + 1, columns: 0..<d, to: row.pointer)
+          head.readRow(label, to: row.pointer)
           addScaled(row.pointer, -weight, to: dv + i * d, d)
         }
       }
@@ -237,8 +239,7 @@ extension Tape {
           addScaled(m.pointer + i * d, weight * tail.factor, to: dv + i * d, d)
           for (rank, q) in tail.q.enumerated() {
             let entry = i * largest.k + rank
-            let token = Int(largest.indices[entry])
-            layer.head.matrix.widen(rows: token..<token + 1, columns: 0..<d, to: row.pointer)
+            layer.head.readRow(largest.indices[entry], to: row.pointer)
             let pull = largest.probabilities[entry] - tail.ratio * q
             addScaled(row.pointer, -weight * pull, to: dv + i * d, d)
           }

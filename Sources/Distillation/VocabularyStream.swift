@@ -22,6 +22,8 @@ struct VocabularyStream {
   let wantsEntropy: Bool
   let wantsArgmax: Bool
   let largestCount: Int
+  /// Whether probabilities enter the average as they are, not rounded: for what is stored.
+  var averagesExactly = false
 
   /// What the pass leaves [positions].
   struct Result {
@@ -91,7 +93,8 @@ struct VocabularyStream {
       sameMatrix ? keyPanels : Panels($0, rows: rowsOfPanel, multiplier)
     }
     let weights = FactorPanel(
-      multiplier, count: values == nil ? 0 : min(Self.block, positions.count) * rowsOfPanel)
+      averagesExactly ? multiplier.keepingRest : multiplier,
+      count: values == nil ? 0 : min(Self.block, positions.count) * rowsOfPanel)
     let logits = Buffer(count: min(Self.block, positions.count) * rowsOfPanel)
     let shifted = Buffer(count: wantsEntropy ? rowsOfPanel : 1)
     defer { withExtendedLifetime((logits, shifted)) {} }

@@ -9,7 +9,7 @@ public struct Multiplier: Sendable {
   /// Whether float32 numbers are rounded to bfloat16: always for bfloat16 elements.
   let rounds: Bool
   /// Whether what rounding leaves becomes a second factor.
-  let keepsRest: Bool
+  private(set) var keepsRest: Bool
 
   /// That of `Precision.current` on this processor.
   public static var current: Multiplier { Multiplier(Precision.current) }
@@ -35,6 +35,25 @@ public struct Multiplier: Sendable {
       split(x + range.lowerBound, range.count, high, low, at: range.lowerBound)
     }
     return panel.factor(low: keepsRest)
+  }
+
+  /// Activations as products see them, where that is not as they are: rounded. What is computed from
+  /// them besides has to start from the same numbers, or the two do not belong together.
+  public func seen(_ x: UnsafePointer<Float>, _ count: Int) -> Buffer? {
+    guard rounds, !keepsRest else { return nil }
+    let rounded = Buffer(count: count)
+    parallelFor(count, grain: 1 << 15) { range in
+      roundInPlace(
+        x + range.lowerBound, range.count, high: rounded.pointer + range.lowerBound, low: nil)
+    }
+    return rounded
+  }
+
+  /// The same, but with what rounding leaves of activations as a second factor.
+  public var keepingRest: Multiplier {
+    var other = self
+    other.keepsRest = rounds
+    return other
   }
 
   /// Rounds numbers to `high` and what that leaves to `low`, from number `place` of both on.

@@ -52,6 +52,12 @@ public final class Tensor {
     return Tensor(shape, buffer: buffer, slot: slot)
   }
 
+  /// The numbers as products see them, rounded in bfloat16; with the same gradient.
+  public func seenByProducts() -> Tensor {
+    guard let seen = Multiplier.current.seen(values, count) else { return self }
+    return Tensor(shape, buffer: seen, slot: slot)
+  }
+
   /// The same numbers, cut off from the tape.
   public func detached(needsGradient: Bool = false) -> Tensor {
     Tensor(shape, buffer: buffer, slot: needsGradient ? GradientSlot() : nil)
