@@ -72,20 +72,26 @@ import Testing
   func thresholds() {
     let code = DynamicCode.unsigned
     let values = numbers(code)
+    func gap(_ value: Float) -> (below: Float, above: Float) {
+      (code.levels.last { $0 <= value } ?? 0, code.levels.first { $0 > value } ?? 1)
+    }
+    func wanted(_ value: Float, _ threshold: Float) -> Float {
+      let (below, above) = gap(value)
+      return max((value - below) / (above - below) > threshold ? above : below, code.levels[1])
+    }
     for threshold in [0, 0.25, 0.5, 0.999] as [Float] {
       let found = codes(of: values) { code.codes($0, thresholds: .init(repeating: threshold)) }
       for (value, found) in zip(values, found) {
-        let below = code.levels.last { $0 <= value } ?? 0
-        let above = code.levels.first { $0 > value } ?? 1
         let level = code.levels[Int(found)]
-        let way = (value - below) / (above - below)
-        let wanted = way > threshold ? above : below
-        // On a level, or at the threshold itself, rounding decides.
-        let isClose =
-          min(abs(way - threshold), way, 1 - way) < 2e-4 && [below, above].contains(level)
-        #expect(
-          level == (value > 0 ? max(wanted, code.levels[1]) : 0) || (value > 0 && isClose),
-          "\(value), \(threshold)")
+        guard value > 0 else {
+          #expect(level == 0)
+          continue
+        }
+        // Right on a level, or at the threshold itself, rounding decides.
+        let (below, above) = gap(value)
+        let hair = 2e-4 * (above - below)
+        let right = [-hair, 0, hair].map { wanted(min(max(value + $0, 0), 1), threshold) }
+        #expect(right.contains(level), "\(value) at \(threshold) became \(level)")
       }
     }
   }

@@ -127,8 +127,12 @@ import Testing
     #expect(states.artifact.indices == heard.sorted() && states.indices == heard.sorted())
     #expect(states.artifact.manifest.facts["positions"] == features.manifest.facts["positions"])
     for index in states.indices.suffix(3) {
-      let tensor = try states.artifact.record(index).tensor("hidden.2")
-      #expect(try tensor.bytes == features.record(index).tensor("hidden.2").bytes)
+      let found = try states.artifact.record(index).tensor("hidden.2").floats()
+      let expected = try features.record(index).tensor("hidden.2").floats()
+      // Other neighbours in a batch are other shapes of products, which may sum in another order.
+      let largest = expected.map(abs).max() ?? 0
+      #expect(found.count == expected.count && largest > 0)
+      #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 0.02 * largest })
     }
     try run("vlsi-verbalize --model ~/student --features $/states", "other")
   }
