@@ -43,9 +43,9 @@ public final class Buffer: @unchecked Sendable {
 /// The free blocks by size class. Bounded: what is larger than `largest`, or beyond `limit` bytes in
 /// all, goes back to the system, so that a large model takes little more than what it uses.
 public enum BufferPool {
-  /// Bytes of all free blocks that are kept.
-  public static let limit = 256 << 20
-  static let largest = 32 << 20
+  /// Bytes of all free blocks that are kept. Set before the first kernel runs, by what the machine has.
+  nonisolated(unsafe) public static var limit = 256 << 20
+  static var largest: Int { limit / 4 }
   /// From here on a block has pages of its own, which the system takes back whole; on the heap it
   /// would leave holes.
   private static let ownPages = 1 << 20

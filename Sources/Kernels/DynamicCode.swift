@@ -44,30 +44,30 @@ public struct DynamicCode: Sendable {
   /// c (x / size + 0.8) / 0.9 - 0.5 gives, c being the levels of its decade in the signed code, is a
   /// whole number at every level and rises without a jump.
   @inline(__always)
-  private func place(_ x: Lanes) -> (level: SIMD8<Int32>, part: Lanes) {
-    var slope = Lanes(repeating: 1e6 / 0.9), start = Lanes(repeating: 0.8 / 0.9)
+  private func place(_ x: Lanes) -> (level: Lanes, part: Lanes) {
+    var slope = Lanes(repeating: 1e6 / 0.9), count = Lanes(repeating: 1)
     var size: Float = 1e-6
     for decade in 1..<7 {
-      let count = Float(1 << decade)
       let isAbove = x .>= Lanes(repeating: size)
       size *= 10
-      slope.replace(with: count / size / 0.9, where: isAbove)
-      start.replace(with: count * 0.8 / 0.9, where: isAbove)
+      slope.replace(with: Float(1 << decade) / size / 0.9, where: isAbove)
+      count.replace(with: Float(1 << decade), where: isAbove)
     }
-    if !isSigned { (slope, start) = (slope + slope, start + start) }
-    let exact = slope * x + (start - 0.5)
+    let unit = Lanes(repeating: isSigned ? 1 : 2)
+    (slope, count) = (slope * unit, count * unit)
+    let exact = slope * x + (count * (0.8 / 0.9) - 0.5)
     // Rounded half a level lower; on a level either of its sides will do.
     let magic = Lanes(repeating: 12_582_912)
-    let shifted = (exact - 0.5) + magic
-    let level = unsafeBitCast(shifted, to: SIMD8<Int32>.self) & 0x3F_FFFF
-    var part = exact - (shifted - magic)
+    let level = (exact - 0.5) + magic - magic
+    let part = exact - level
     // Between two decades: the first sixth of the way lies in the lower one, half as it is counted.
     let rise = (5 * part - 2) * (1 / 3)
     let across = (part * (1 / 3)).replacing(with: rise, where: part .> 0.5)
-    part.replace(with: across, where: (level & (level &+ 1)) .== 0)
+    var way = part.replacing(with: across, where: level .== count - 1)
+    way.replace(with: across, where: level .== count + count - 1)
     // To 1 it is half as far as from level to level.
-    part.replace(with: part + part, where: level .== (isSigned ? 127 : 255))
-    return (level, part)
+    way.replace(with: part + part, where: level .== 128 * unit - 1)
+    return (level, way)
   }
 
   /// The codes of the levels nearest to `values`, which lie in -1...1; of the unsigned code for 0...1,
@@ -83,26 +83,28 @@ public struct DynamicCode: Sendable {
     // The largest number over itself can come to a little more than 1.
     let x = unsafeBitCast(bits & 0x7FFF_FFFF, to: Lanes.self)
     let magnitudes = x.replacing(with: 1, where: x .> 1)
-    var (level, part) = place(magnitudes)
-    let least = levels[Int(zero) + 1]
+    var (level, way) = place(magnitudes)
+    let least = isSigned ? DynamicCode.leastSigned : DynamicCode.leastUnsigned
+    let isBelow = magnitudes .< least
+    level.replace(with: isSigned ? 0 : 2, where: isBelow)
+    way.replace(with: isSigned ? magnitudes * (1 / least) : Lanes(repeating: 0), where: isBelow)
+    level.replace(with: level + 1, where: way .> thresholds)
     if isSigned {
-      level.replace(with: 0, where: magnitudes .< least)
-      part.replace(with: magnitudes * (1 / least), where: magnitudes .< least)
+      // There is no -1.
+      let isNegative = values .< 0
+      let negative = 0 - level.replacing(with: 127, where: level .> 127)
+      level = level.replacing(with: negative, where: isNegative) + 127
     } else {
-      level.replace(with: 2, where: magnitudes .< least)
-      part.replace(with: 0, where: magnitudes .< least)
+      level = level.replacing(with: 1, where: magnitudes .== 0) - 1
     }
-    level.replace(with: level &+ 1, where: part .> thresholds)
-    guard isSigned else {
-      level.replace(with: 1, where: magnitudes .== 0)
-      return SIMD8<UInt8>(truncatingIfNeeded: level &- 1)
-    }
-    // There is no -1.
-    let isNegative = values .< 0
-    level.replace(with: level.replacing(with: 127, where: level .> 127), where: isNegative)
-    level.replace(with: 0 &- level, where: isNegative)
-    return SIMD8<UInt8>(truncatingIfNeeded: level &+ 127)
+    // A whole number, from the last bits of a sum.
+    let codes = unsafeBitCast(level + 12_582_912, to: SIMD8<UInt32>.self)
+    return SIMD8<UInt8>(truncatingIfNeeded: codes)
   }
+
+  /// The smallest levels above zero.
+  private static var leastSigned: Float { 5.5e-7 }
+  private static var leastUnsigned: Float { 3.25e-7 }
 
   /// Writes the codes of `count` numbers, at most a block, and returns their scale.
   @inline(__always)
@@ -142,8 +144,16 @@ public struct DynamicCode: Sendable {
     _ values: UnsafePointer<Float>, _ count: Int, to codes: UnsafeMutablePointer<UInt8>,
     _ code: (Lanes, Int) -> SIMD8<UInt8>
   ) -> Float {
-    var scale: Float = 0
-    for i in 0..<count { scale = max(scale, values[i].magnitude) }
+    // Of bits without a sign, since the order of magnitudes is theirs.
+    var largest = SIMD8<UInt32>(repeating: 0)
+    eights(0..<count) { i in
+      let bits = unsafeBitCast(load(values + i), to: SIMD8<UInt32>.self) & 0x7FFF_FFFF
+      largest.replace(with: bits, where: bits .> largest)
+    } _: { rest in
+      let bits = unsafeBitCast(load(values, only: rest), to: SIMD8<UInt32>.self) & 0x7FFF_FFFF
+      largest.replace(with: bits, where: bits .> largest)
+    }
+    let scale = Float(bitPattern: largest.max())
     let inverse = scale > 0 ? 1 / scale : 0
     // A scale so small that its inverse overflows: all of it is nothing.
     guard inverse.isFinite else {

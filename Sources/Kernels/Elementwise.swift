@@ -122,8 +122,23 @@ public func addColumnSums(
   }
 }
 
-/// The sum of squares, in double precision.
+/// The sum of squares, in double precision; the same for any number of threads.
 public func sumOfSquares(_ x: UnsafePointer<Float>, _ count: Int) -> Double {
+  let part = 1 << 18
+  guard count > part else { return sumOfSquaresSerial(x, count) }
+  let parts = (count + part - 1) / part
+  return withUnsafeTemporaryAllocation(of: Double.self, capacity: parts) { sums in
+    guard let base = sums.baseAddress else { return 0 }
+    parallelFor(parts, grain: 1) { range in
+      for i in range {
+        base[i] = sumOfSquaresSerial(x + i * part, min(part, count - i * part))
+      }
+    }
+    return (0..<parts).reduce(0) { $0 + base[$1] }
+  }
+}
+
+private func sumOfSquaresSerial(_ x: UnsafePointer<Float>, _ count: Int) -> Double {
   var total = 0.0
   var start = 0
   while start < count {

@@ -83,17 +83,17 @@ public func multiply(
   }
 }
 
-/// `dw[rows, columns] += dy[n, rows]ᵀ x[n, columns]`: a matrix's gradient.
-public func addProduct(
+/// `dw[rows, columns] = dy[n, rows]ᵀ x[n, columns] + beta dw`: a matrix's gradient.
+public func multiply(
   _ dy: UnsafePointer<Float>, transposedBy x: UnsafePointer<Float>, _ n: Int, rows: Int,
-  columns: Int, to dw: UnsafeMutablePointer<Float>
+  columns: Int, beta: Float, into dw: UnsafeMutablePointer<Float>
 ) {
   let multiplier = Multiplier.current
   let a = multiplier.factor(dy, n * rows), b = multiplier.factor(x, n * columns)
   func product(_ lines: Range<Int>, _ part: Range<Int>) {
     multiplier.product(
       lines.count, part.count, n, a: a + lines.lowerBound, lda: rows, transposeA: true,
-      b: b + part.lowerBound, ldb: columns, beta: 1,
+      b: b + part.lowerBound, ldb: columns, beta: beta,
       c: dw + lines.lowerBound * columns + part.lowerBound, ldc: columns)
   }
   if rows >= columns {

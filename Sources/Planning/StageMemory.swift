@@ -11,7 +11,8 @@ public enum StageMemory {
   static let standing = 28 << 20
   /// Of the blocks that stand by for reuse, those that a stage at its peak cannot use: the sizes of
   /// earlier passes. All but a quarter, as passes of varying length were seen to leave them.
-  static let idle = BufferPool.limit / 4 * 3
+  /// - Parameter pass: bytes of the largest pass, of which they are
+  static func idle(_ pass: Int) -> Int { min(BufferPool.limit / 4 * 3, pass) }
 
   /// vlsi-extract over these passes, with `layers` stored layers, the last one included.
   /// - Parameter encodes: whether images are encoded; else their embeddings are known
@@ -25,7 +26,8 @@ public enum StageMemory {
         // Kept as tensors, then once more as the record's bytes.
         + pass.positions * layers * needs.config.text.hiddenSize * 8
     }
-    return standing + idle + (largest.max() ?? 0)
+    let pass = largest.max() ?? 0
+    return standing + idle(pass) + pass
   }
 
   /// vlsi-verbalize: weights, gradients and two moments of every layer; a batch of all layers; one
@@ -37,7 +39,7 @@ public enum StageMemory {
     let count = form.parameterCount(layers: layers)
     let batch =
       settings.tokensPerBatch * (layers * form.backbone.width + form.numbersPerPosition)
-    return standing + min(idle, 4 * batch) + learning(count, settings.optimizer)
+    return standing + idle(4 * batch) + learning(count, settings.optimizer)
       + 4 * batch + min(FeatureBatches.bytesKept, features)
   }
 

@@ -32,8 +32,7 @@ public struct TrainingMemory: Sendable {
   ) {
     self.needs = needs
     setting = training.gradientCheckpointing
-    standing =
-      StageMemory.standing + StageMemory.idle + StageMemory.learning(learned, training.optimizer)
+    standing = StageMemory.standing + StageMemory.learning(learned, training.optimizer)
     self.position = position
     self.loraRank = loraRank
     self.encodes = encodes
@@ -82,11 +81,13 @@ public struct TrainingMemory: Sendable {
   }
 
   private func bytes(_ pass: SampleSurvey.Pass, recomputed: Int) -> Int {
-    standing + pass.positions * position
+    let held =
+      pass.positions * position
       + needs.seeingBytes(
         pass, encodes: encodes,
         reading: needs.trainingBytes(
           tokens: pass.tokens, scores: pass.scores, recomputed: recomputed, loraRank: loraRank))
+    return standing + held + StageMemory.idle(held)
   }
 
   /// How many of a pass's decoder blocks keep only their inputs and are computed again.

@@ -15,9 +15,10 @@ extension Tape {
       if let (dx, beta) = x.gradientTarget() {
         multiply(dy, n, by: weight.factor, beta: beta, into: dx)
       }
-      if let dw = weight.gradientSum() {
-        addProduct(
-          dy, transposedBy: x.values, n, rows: view.rows, columns: view.columns, to: dw)
+      if let (dw, beta) = weight.gradientTarget() {
+        multiply(
+          dy, transposedBy: x.values, n, rows: view.rows, columns: view.columns, beta: beta,
+          into: dw)
       }
       if let db = bias?.gradientSum() {
         addColumnSums(dy, rows: n, columns: view.rows, to: db)

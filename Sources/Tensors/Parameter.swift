@@ -18,6 +18,9 @@ public final class Parameter {
   }
   private var storage: Storage
   private var widened: Buffer?
+  /// The memory of the last gradient, for the next one: fresh pages of a large weight take as long as
+  /// its product.
+  private var cleared: Buffer?
   /// The numbers in bfloat16, and whether they are those of now.
   private var rounded: (numbers: Buffer, isCurrent: Bool)?
 
@@ -120,17 +123,31 @@ public final class Parameter {
   /// Stops learning; the values stay as they are.
   public func freeze() {
     trainable = false
-    gradient = nil
+    (gradient, cleared) = (nil, nil)
   }
 
   /// Where backward steps add; nil for a frozen parameter.
   public func gradientSum() -> UnsafeMutablePointer<Float>? {
-    guard trainable else { return nil }
-    if let gradient { return gradient.pointer }
-    let fresh = Buffer(zeros: count)
-    gradient = fresh
-    return fresh.pointer
+    guard let (pointer, beta) = gradientTarget() else { return nil }
+    if beta == 0 {
+      parallelFor(count, grain: 1 << 18) {
+        (pointer + $0.lowerBound).update(repeating: 0, count: $0.count)
+      }
+    }
+    return pointer
   }
 
-  public func clearGradient() { gradient = nil }
+  /// As `gradientSum`, for steps that can overwrite: `beta` is 0 when nothing is there yet.
+  func gradientTarget() -> (pointer: UnsafeMutablePointer<Float>, beta: Float)? {
+    guard trainable else { return nil }
+    if let gradient { return (gradient.pointer, 1) }
+    let buffer = cleared ?? Buffer(count: count)
+    (gradient, cleared) = (buffer, nil)
+    return (buffer.pointer, 0)
+  }
+
+  public func clearGradient() {
+    if let gradient { cleared = gradient }
+    gradient = nil
+  }
 }

@@ -58,8 +58,9 @@ struct KernelRows {
     product("product-weight-gradient", "[\(n), \(inner)]ᵀ [\(n), \(d)]") { x, y in
       let sum = Buffer(zeros: inner * d)
       return {
-        addProduct(
-          y.pointer, transposedBy: x.pointer, n, rows: inner, columns: d, to: sum.pointer)
+        multiply(
+          y.pointer, transposedBy: x.pointer, n, rows: inner, columns: d, beta: 0,
+          into: sum.pointer)
       }
     }
   }

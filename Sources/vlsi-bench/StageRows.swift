@@ -127,6 +127,8 @@ struct StageRows {
         generator.uniform()
       }
       let parameters = LowRankAdapters.parameters(of: model)
+      // Images are encoded once for all passes, blocks kept where memory allows.
+      let visual = model.visualEmbeddings(batch.batch, tape: Tape(recording: false))
       let optimizer = AdamW(parameters, AdamW.Settings())
       let verbalizers = VerbalizerSet(
         layers: Self.targetLayers, finalNorm: model.finalNorm.array,
@@ -136,18 +138,18 @@ struct StageRows {
         teacherLayers: Array(1...Self.blocks), matching: LayerMatching(),
         intermediate: LossTerm(.kullbackLeibler), last: LossTerm(.kullbackLeibler))
       let targets = try targets(batch)
-      // Forwards, again for the gradient, and the gradient in what the products read; of the
-      // adapters the one in themselves too. Each layer that speaks is two products with the head.
+      // Forwards, and the gradient in what the products read; of the adapters the one in themselves
+      // too. Each layer that speaks is two products with the head.
       let adapters = 2 * Double(SampleShape.tokens * needs.adapters(rank: Self.loraRank))
       let spoken = Double(Self.targetLayers.count + 1) * 2 * headProduct
       return work(
-        encoding + 3 * forward + 4 * adapters + spoken,
+        2 * forward + 4 * adapters + spoken,
         then: OptimizerBytes.needs(weights: parameters.reduce(0) { $0 + $1.count }, .float32)
       ) {
         try seconds {
           let measures = InteractionMeasures(studentLayers: Self.targetLayers.count)
           _ = try batch.accumulateGradients(
-            in: model, layers: interaction.layersRead, checkpointing: true
+            in: model, layers: interaction.layersRead, visual: visual
           ) { tape, output in
             try interaction.losses(
               tape, output, labels: batch.labels, answers: batch.answers,
@@ -180,16 +182,17 @@ struct StageRows {
       let model = model()
       model.train([.language, .head])
       let batch = try batch(model)
+      let visual = model.visualEmbeddings(batch.batch, tape: Tape(recording: false))
       let optimizer = AdamW(model.parameters, AdamW.Settings(moments: .blockwise8))
       let weights = optimizer.parameters.reduce(0) { $0 + $1.count }
-      // Forwards, again for the gradient, and the gradients in what products read and in the weights.
+      // Forwards, and the gradients in what products read and in the weights.
       // With the head: logits, the expectation, logits again, the head's gradient.
       return work(
-        encoding + 4 * forward + 4 * headProduct,
+        3 * forward + 4 * headProduct,
         then: OptimizerBytes.needs(weights: weights, .blockwise8)
       ) {
         try seconds {
-          _ = try batch.accumulateGradients(in: model, checkpointing: true) { tape, output in
+          _ = try batch.accumulateGradients(in: model, visual: visual) { tape, output in
             [
               try tape.crossEntropy(
                 output.last, model.head, labels: batch.labels,

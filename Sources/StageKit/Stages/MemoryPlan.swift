@@ -33,6 +33,14 @@ public enum MemoryPlan {
     return [system, limit, addressSpace()].compactMap { $0 }.min()
   }
 
+  /// Lets the kernels keep free blocks up to a 24th of the memory that is available, of the part that
+  /// falls to `threads` of the cores: fresh pages cost more than much of the arithmetic on them.
+  public static func keepBlocks(threads: Int) {
+    let cores = max(threads, ProcessInfo.processInfo.activeProcessorCount)
+    let most = (available() ?? 0) / 24 / cores * threads
+    BufferPool.limit = max(BufferPool.limit, most)
+  }
+
   /// What `ulimit -v` leaves; nil without such a limit.
   private static func addressSpace() -> Int? {
     guard let most = ResourceLimit.addressSpace,

@@ -37,6 +37,7 @@ public final class Stage: Sendable {
     limit = options.limit
     redo = options.redo
     Parallelism.threads = threads
+    MemoryPlan.keepBlocks(threads: threads)
     Precision.current = preset.run.precision.precision
     isQuiet = options.quiet
     log = Logger(label: Stage.label(name, arguments: CommandLine.arguments)) { label in
