@@ -34,27 +34,22 @@ public func adamW(
   first: UnsafeMutablePointer<Float>, second: UnsafeMutablePointer<Float>, _ count: Int,
   _ step: AdamStep
 ) {
-  let decay = 1 - step.learningRate * step.weightDecay
-  let rate = step.learningRate / step.correction1
-  let root = 1 / step.correction2.squareRoot()
+  let mover = AdamMover(step)
   parallelFor(count, grain: 1 << 14) { range in
-    // Every operation is rounded alike in both forms, so an element's place does not matter.
     eights(range) { i in
-      let g = load(gradient + i) * step.gradientScale
-      let m = step.beta1 * load(first + i) + (1 - step.beta1) * g
-      let v = step.beta2 * load(second + i) + (1 - step.beta2) * g * g
-      store(m, first + i)
-      store(v, second + i)
-      store(
-        load(values + i) * decay - rate * m / (v.squareRoot() * root + step.epsilon), values + i)
+      let now = mover.move(
+        load(values + i), load(gradient + i), first: load(first + i), second: load(second + i))
+      store(now.x, values + i)
+      store(now.first, first + i)
+      store(now.second, second + i)
     } _: { rest in
-      for i in rest {
-        let g = gradient[i] * step.gradientScale
-        let m = step.beta1 * first[i] + (1 - step.beta1) * g
-        let v = step.beta2 * second[i] + (1 - step.beta2) * g * g
-        first[i] = m
-        second[i] = v
-        values[i] = values[i] * decay - rate * m / (v.squareRoot() * root + step.epsilon)
+      let now = mover.move(
+        load(values, only: rest), load(gradient, only: rest), first: load(first, only: rest),
+        second: load(second, only: rest))
+      for (lane, i) in rest.enumerated() {
+        values[i] = now.x[lane]
+        first[i] = now.first[lane]
+        second[i] = now.second[lane]
       }
     }
   }
@@ -71,54 +66,82 @@ public func adamW(
   _ values: UnsafeMutablePointer<Float>, gradient: UnsafePointer<Float>,
   first: BlockwiseNumbers, second: BlockwiseNumbers, _ step: AdamStep
 ) {
-  let decay = 1 - step.learningRate * step.weightDecay
-  let rate = step.learningRate / step.correction1
-  let correction = 1 / step.correction2.squareRoot()
+  let mover = AdamMover(step)
   let size = DynamicCode.block
-  first.code.levels.withUnsafeBufferPointer { firstLevels in
-    second.code.levels.withUnsafeBufferPointer { secondLevels in
-      guard let firstLevels = firstLevels.baseAddress,
-        let secondLevels = secondLevels.baseAddress
-      else { return }
-      parallelFor(first.blocks, grain: 64) { range in
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * size) { scratch in
-          guard let m = scratch.baseAddress else { return }
-          let root = m + size
-          for block in range {
-            let start = block * size
-            let count = min(size, first.count - start)
-            let (firstScale, secondScale) = (first.scales[block], second.scales[block])
-            let firstCodes = first.codes + start, secondCodes = second.codes + start
-            for i in 0..<count {
-              m[i] = firstLevels[Int(firstCodes[i])]
-              root[i] = secondLevels[Int(secondCodes[i])]
-            }
-            // Every operation is rounded alike in both forms, so an element's place does not matter.
-            let (x, gradient) = (values + start, gradient + start)
-            eights(0..<count) { i in
-              let g = load(gradient + i) * step.gradientScale
-              let moment = step.beta1 * (load(m + i) * firstScale) + (1 - step.beta1) * g
-              let before = load(root + i) * secondScale
-              let square = step.beta2 * before * before + (1 - step.beta2) * g * g
-              let now = square.squareRoot()
-              store(moment, m + i)
-              store(now, root + i)
-              store(load(x + i) * decay - rate * moment / (now * correction + step.epsilon), x + i)
-            } _: { rest in
-              for i in rest {
-                let g = gradient[i] * step.gradientScale
-                m[i] = step.beta1 * (m[i] * firstScale) + (1 - step.beta1) * g
-                let before = root[i] * secondScale
-                root[i] = (step.beta2 * before * before + (1 - step.beta2) * g * g).squareRoot()
-                x[i] = x[i] * decay - rate * m[i] / (root[i] * correction + step.epsilon)
-              }
-            }
-            first.scales[block] = first.code.encode(m, count, to: firstCodes)
-            second.scales[block] = second.code.encode(
-              root, count, step: step.number, place: start, to: secondCodes)
-          }
+  parallelFor(first.blocks, grain: 64) { range in
+    // Aligned, since a vector across two cache lines is read twice.
+    withUnsafeTemporaryAllocation(byteCount: 16 * size, alignment: 64) { scratch in
+      guard let m = scratch.bindMemory(to: Float.self).baseAddress else { return }
+      let root = m + size
+      for block in range {
+        let start = block * size
+        let rest = first.count - start
+        guard rest < size else {
+          mover.move(values + start, gradient + start, first, second, block, m, root)
+          continue
         }
+        // The last block is not full: its numbers are moved in a full one's room.
+        let padded = m + 2 * size
+        padded.initialize(repeating: 0, count: 2 * size)
+        padded.update(from: values + start, count: rest)
+        (padded + size).update(from: gradient + start, count: rest)
+        mover.move(padded, padded + size, first, second, block, m, root)
+        (values + start).update(from: padded, count: rest)
       }
     }
+  }
+}
+
+/// What all numbers of a step have in common.
+private struct AdamMover {
+  let step: AdamStep
+  /// What is left of a weight, how far one goes by its first moment, and what the root is multiplied by.
+  let decay: Float, rate: Float, correction: Float
+
+  init(_ step: AdamStep) {
+    self.step = step
+    decay = 1 - step.learningRate * step.weightDecay
+    rate = step.learningRate / step.correction1
+    correction = 1 / step.correction2.squareRoot()
+  }
+
+  /// Of eight weights with their gradients and moments: where they go.
+  @inline(__always)
+  func move(
+    _ x: Lanes, _ gradient: Lanes, first: Lanes, second: Lanes
+  ) -> (x: Lanes, first: Lanes, second: Lanes, root: Lanes) {
+    let g = gradient * step.gradientScale
+    let first = step.beta1 * first + (1 - step.beta1) * g
+    let second = step.beta2 * second + (1 - step.beta2) * g * g
+    let root = squareRoot(second)
+    return (x * decay - rate * first / (root * correction + step.epsilon), first, second, root)
+  }
+
+  /// Of a block of weights and gradients [256], the moments being coded; `m` and `root` [256] are room.
+  @inline(__always)
+  func move(
+    _ values: UnsafeMutablePointer<Float>, _ gradient: UnsafePointer<Float>,
+    _ first: BlockwiseNumbers, _ second: BlockwiseNumbers, _ block: Int,
+    _ m: UnsafeMutablePointer<Float>, _ root: UnsafeMutablePointer<Float>
+  ) {
+    first.decode(block, to: m)
+    second.decode(block, to: root)
+    let (firstScale, secondScale) = (first.scales[block], second.scales[block])
+    var largest = Lanes(repeating: 0), largestRoot = Lanes(repeating: 0)
+    for i in stride(from: 0, to: DynamicCode.block, by: 8) {
+      let before = load(root + i) * secondScale
+      let now = move(
+        load(values + i), load(gradient + i), first: load(m + i) * firstScale,
+        second: before * before)
+      store(now.x, values + i)
+      store(now.first, m + i)
+      store(now.root, root + i)
+      let size = unsafeBitCast(
+        unsafeBitCast(now.first, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF, to: Lanes.self)
+      largest = largest.replacing(with: size, where: size .> largest)
+      largestRoot = largestRoot.replacing(with: now.root, where: now.root .> largestRoot)
+    }
+    first.encode(m, largest: largest.max(), block)
+    second.encode(root, largest: largestRoot.max(), block, step: step.number)
   }
 }

@@ -18,6 +18,8 @@ public struct DynamicCode: Sendable {
   /// The code of 0.
   public let zero: UInt8
   private let isSigned: Bool
+  /// Those that `place` speaks of.
+  private let lines: [Line]
 
   private init(isSigned: Bool) {
     var levels: [Float] = [0, 1]
@@ -35,153 +37,156 @@ public struct DynamicCode: Sendable {
     self.levels = levels
     self.isSigned = isSigned
     zero = UInt8(levels.firstIndex(of: 0) ?? 0)
+    lines = DynamicCode.lines(
+      through: levels.suffix(from: isSigned ? Int(zero) : 1), first: isSigned ? 0 : 1)
   }
 
-  /// Of magnitudes in 0...1 the level below, counted from 1 for the smallest one above zero, and which
-  /// part of the way to the next level they have come.
-  ///
-  /// Within a decade levels are evenly spaced, and the next decade has twice as many: so what
-  /// c (x / size + 0.8) / 0.9 - 0.5 gives, c being the levels of its decade in the signed code, is a
-  /// whole number at every level and rises without a jump.
-  @inline(__always)
-  private func place(_ x: Lanes) -> (level: Lanes, part: Lanes) {
-    var slope = Lanes(repeating: 1e6 / 0.9), count = Lanes(repeating: 1)
-    var size: Float = 1e-6
-    for decade in 1..<7 {
-      let isAbove = x .>= Lanes(repeating: size)
-      size *= 10
-      slope.replace(with: Float(1 << decade) / size / 0.9, where: isAbove)
-      count.replace(with: Float(1 << decade), where: isAbove)
+  /// The lines through neighbours among `levels`, which are counted from `first`, each line once: 14.
+  private static func lines(through levels: ArraySlice<Float>, first: Int) -> [Line] {
+    var lines = [Line]()
+    var last = 0.0
+    for (place, (below, above)) in zip(levels, levels.dropFirst()).enumerated() {
+      let slope = 1 / (Double(above) - Double(below))
+      guard abs(slope - last) > 0.1 * last else { continue }
+      last = slope
+      lines.append(
+        Line(
+          slope: Lanes(repeating: Float(slope)),
+          offset: Lanes(repeating: Float(Double(first + place) - slope * Double(below)))))
     }
-    let unit = Lanes(repeating: isSigned ? 1 : 2)
-    (slope, count) = (slope * unit, count * unit)
-    let exact = slope * x + (count * (0.8 / 0.9) - 0.5)
-    // Rounded half a level lower; on a level either of its sides will do.
-    let magic = Lanes(repeating: 12_582_912)
-    let level = (exact - 0.5) + magic - magic
-    let part = exact - level
-    // Between two decades: the first sixth of the way lies in the lower one, half as it is counted.
-    let rise = (5 * part - 2) * (1 / 3)
-    let across = (part * (1 / 3)).replacing(with: rise, where: part .> 0.5)
-    var way = part.replacing(with: across, where: level .== count - 1)
-    way.replace(with: across, where: level .== count + count - 1)
-    // To 1 it is half as far as from level to level.
-    way.replace(with: part + part, where: level .== 128 * unit - 1)
-    return (level, way)
+    return lines
   }
 
-  /// The codes of the levels nearest to `values`, which lie in -1...1; of the unsigned code for 0...1,
-  /// where nothing above zero becomes zero.
-  @inline(__always)
-  func codes(_ values: Lanes) -> SIMD8<UInt8> { codes(values, thresholds: Lanes(repeating: 0.5)) }
+  /// y = slope · x + offset, for eight x at once.
+  private struct Line {
+    let slope: Lanes, offset: Lanes
 
-  /// The codes of one of the two levels around each of `values`: of the one farther from zero where it
-  /// has come a greater part of the way to it than its threshold, which lies in 0..<1.
+    @inline(__always)
+    func callAsFunction(_ x: Lanes) -> Lanes { offset.addingProduct(x, slope) }
+  }
+
+  /// Where magnitudes in 0...1 stand among the levels from zero on: a whole number on a level, between
+  /// two the part of the way besides.
+  ///
+  /// Levels are evenly spaced within a decade. From its last one to the next decade's first it is three
+  /// times as far, then five times: so of the straight lines through neighbours the least is wanted.
+  /// Only to 1 it is half as far again.
+  /// - Parameter fromFew: whether all are at least `few`, and half of the lines are enough
+  @inline(__always)
+  private func place(_ x: Lanes, _ lines: UnsafePointer<Line>, fromFew: Bool) -> Lanes {
+    var least = lines[12](x)
+    for other in 6..<12 { lower(&least, lines[other](x)) }
+    if !fromFew { for other in 0..<6 { lower(&least, lines[other](x)) } }
+    let last = lines[13](x)
+    return least.replacing(with: last, where: last .> least)
+  }
+
+  @inline(__always)
+  private func lower(_ least: inout Lanes, _ other: Lanes) {
+    least = least.replacing(with: other, where: other .< least)
+  }
+
+  /// Above the first level of the fourth decade.
+  private static var few: Float { 2e-4 }
+
+  /// The codes of one of the two levels around each of `values`, which lie in -1...1, of the unsigned
+  /// code in 0...1: of the one farther from zero where it has come a greater part of the way to it than
+  /// its threshold, which lies in 0..<1. At 0.5 that is the nearest. Of the unsigned code nothing above
+  /// zero becomes zero.
   @inline(__always)
   func codes(_ values: Lanes, thresholds: Lanes) -> SIMD8<UInt8> {
+    lines.withUnsafeBufferPointer { lines in
+      guard let lines = lines.baseAddress else { return SIMD8() }
+      return codes(values, thresholds, lines, fromFew: false)
+    }
+  }
+
+  @inline(__always)
+  private func codes(
+    _ values: Lanes, _ thresholds: Lanes, _ lines: UnsafePointer<Line>, fromFew: Bool
+  ) -> SIMD8<UInt8> {
+    // Whole numbers are rounded to, and read, in the last bits of a sum.
+    let magic = Lanes(repeating: 12_582_912)
     let bits = unsafeBitCast(values, to: SIMD8<UInt32>.self)
-    // The largest number over itself can come to a little more than 1.
     let x = unsafeBitCast(bits & 0x7FFF_FFFF, to: Lanes.self)
-    let magnitudes = x.replacing(with: 1, where: x .> 1)
-    var (level, way) = place(magnitudes)
-    let least = isSigned ? DynamicCode.leastSigned : DynamicCode.leastUnsigned
-    let isBelow = magnitudes .< least
-    level.replace(with: isSigned ? 0 : 2, where: isBelow)
-    way.replace(with: isSigned ? magnitudes * (1 / least) : Lanes(repeating: 0), where: isBelow)
-    level.replace(with: level + 1, where: way .> thresholds)
+    var level = place(x, lines, fromFew: fromFew) + (0.5 - thresholds)
     if isSigned {
+      level = (level + magic) - magic
+      let signed = unsafeBitCast(level, to: SIMD8<UInt32>.self) | (bits & 0x8000_0000)
+      level = unsafeBitCast(signed, to: Lanes.self) + 127
       // There is no -1.
-      let isNegative = values .< 0
-      let negative = 0 - level.replacing(with: 127, where: level .> 127)
-      level = level.replacing(with: negative, where: isNegative) + 127
+      level.replace(with: 0, where: level .< 0)
     } else {
-      level = level.replacing(with: 1, where: magnitudes .== 0) - 1
+      level.replace(with: 1, where: level .< 1)
+      level.replace(with: 0, where: x .== 0)
+      // 1 at a threshold of 0.
+      level.replace(with: 255, where: level .> 255)
     }
-    // A whole number, from the last bits of a sum.
-    let codes = unsafeBitCast(level + 12_582_912, to: SIMD8<UInt32>.self)
-    return SIMD8<UInt8>(truncatingIfNeeded: codes)
+    return SIMD8(truncatingIfNeeded: unsafeBitCast(level + magic, to: SIMD8<UInt32>.self))
   }
 
-  /// The smallest levels above zero.
-  private static var leastSigned: Float { 5.5e-7 }
-  private static var leastUnsigned: Float { 3.25e-7 }
-
-  /// Writes the codes of `count` numbers, at most a block, and returns their scale.
-  @inline(__always)
+  /// Writes the codes of a block of numbers [256] times `factor`, which makes them -1...1 or 0...1.
+  ///
+  /// With a step's number it does so for numbers not below zero that move by less than a level at a
+  /// time: each is rounded up as often as it lies near the upper level, so that it drifts at its true
+  /// rate, where rounding to the nearest would hold it fast. The thresholds are a low-discrepancy
+  /// sequence over steps and places (Weyl's, by the golden ratio and the plastic number), which needs
+  /// no state.
+  ///
+  /// Not inlined: beside its caller's numbers the lines would not keep in reach.
+  /// - Parameter place: of the first among all numbers
+  @inline(never)
   func encode(
-    _ values: UnsafePointer<Float>, _ count: Int, to codes: UnsafeMutablePointer<UInt8>
-  ) -> Float {
-    encode(values, count, to: codes) { values, _ in self.codes(values) }
-  }
-
-  /// As the other form, for numbers not below zero that move by less than a level at a time: each is
-  /// rounded up as often as it lies near the upper level, so that it drifts at its true rate, where
-  /// rounding to the nearest would hold it fast. The thresholds are a low-discrepancy sequence over
-  /// steps and places (Weyl's, by the golden ratio and the plastic number), which needs no state.
-  @inline(__always)
-  func encode(
-    _ values: UnsafePointer<Float>, _ count: Int, step: Int, place: Int,
-    to codes: UnsafeMutablePointer<UInt8>
-  ) -> Float {
-    let first =
-      UInt32(truncatingIfNeeded: step) &* 0x9E37_79B9
-      &+ UInt32(truncatingIfNeeded: place) &* DynamicCode.turn
-    return encode(values, count, to: codes) { values, i in
-      let start = first &+ UInt32(truncatingIfNeeded: i) &* DynamicCode.turn
-      let turns =
-        SIMD8<UInt32>(repeating: start) &+ SIMD8<UInt32>(0, 1, 2, 3, 4, 5, 6, 7) &* DynamicCode.turn
-      // As the fraction of a float in 1..<2.
-      let fractions = unsafeBitCast((turns &>> 9) | 0x3F80_0000, to: Lanes.self)
-      return self.codes(values, thresholds: fractions - 1)
+    _ values: UnsafePointer<Float>, times factor: Float, step: Int?, place: Int,
+    to result: UnsafeMutablePointer<UInt8>
+  ) {
+    let golden: UInt32 = 0x9E37_79B9, plastic: UInt32 = 0xC13F_A9A9
+    let places = SIMD8<UInt32>(0, 1, 2, 3, 4, 5, 6, 7)
+    var turns =
+      (places &+ UInt32(truncatingIfNeeded: place)) &* plastic
+      &+ UInt32(truncatingIfNeeded: step ?? 0) &* golden
+    let target = UnsafeMutableRawPointer(result)
+    lines.withUnsafeBufferPointer { lines in
+      guard let lines = lines.baseAddress else { return }
+      for start in stride(from: 0, to: DynamicCode.block, by: 32) {
+        let fromFew = areAtLeastFew(values + start, factor)
+        for i in stride(from: start, to: start + 32, by: 8) {
+          // As the fraction of a float in 1..<2.
+          let fractions = unsafeBitCast((turns &>> 9) | 0x3F80_0000, to: Lanes.self)
+          turns = turns &+ (8 &* plastic)
+          let thresholds = step == nil ? Lanes(repeating: 0.5) : fractions - 1
+          let found = codes(load(values + i) * factor, thresholds, lines, fromFew: fromFew)
+          target.storeBytes(of: found, toByteOffset: i, as: SIMD8<UInt8>.self)
+        }
+      }
     }
   }
 
-  private static var turn: UInt32 { 0xC13F_A9A9 }
-
-  /// - Parameter code: of eight numbers over the scale, and the place of the first.
+  /// Whether the magnitudes of 32 numbers times `factor` are.
   @inline(__always)
-  private func encode(
-    _ values: UnsafePointer<Float>, _ count: Int, to codes: UnsafeMutablePointer<UInt8>,
-    _ code: (Lanes, Int) -> SIMD8<UInt8>
-  ) -> Float {
-    // Of bits without a sign, since the order of magnitudes is theirs.
-    var largest = SIMD8<UInt32>(repeating: 0)
-    eights(0..<count) { i in
-      let bits = unsafeBitCast(load(values + i), to: SIMD8<UInt32>.self) & 0x7FFF_FFFF
-      largest.replace(with: bits, where: bits .> largest)
-    } _: { rest in
-      let bits = unsafeBitCast(load(values, only: rest), to: SIMD8<UInt32>.self) & 0x7FFF_FFFF
-      largest.replace(with: bits, where: bits .> largest)
+  private func areAtLeastFew(_ values: UnsafePointer<Float>, _ factor: Float) -> Bool {
+    var below = SIMD8<UInt32>(repeating: 0)
+    for i in stride(from: 0, to: 32, by: 8) {
+      // Bits without a sign are ordered as the magnitudes are.
+      let bits = unsafeBitCast(load(values + i) * factor, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF
+      below |= bits &- DynamicCode.few.bitPattern
     }
-    let scale = Float(bitPattern: largest.max())
-    let inverse = scale > 0 ? 1 / scale : 0
-    // A scale so small that its inverse overflows: all of it is nothing.
-    guard inverse.isFinite else {
-      for i in 0..<count { codes[i] = zero }
-      return 0
-    }
-    let target = UnsafeMutableRawPointer(codes)
-    eights(0..<count) { i in
-      target.storeBytes(
-        of: code(load(values + i) * inverse, i), toByteOffset: i, as: SIMD8<UInt8>.self)
-    } _: { rest in
-      let last = code(load(values, only: rest) * inverse, rest.lowerBound)
-      for (lane, i) in rest.enumerated() { codes[i] = last[lane] }
-    }
-    return scale
+    let halves = below.lowHalf | below.highHalf
+    let quarters = halves.lowHalf | halves.highHalf
+    return (quarters.x | quarters.y) >> 31 == 0
   }
 }
 
 /// Numbers as eight-bit codes with a scale for every block of 256: 1.016 bytes each.
 public struct BlockwiseNumbers: Sendable {
   public let code: DynamicCode
-  /// Codes [count], four to a float's room.
+  /// Codes of whole blocks, four to a float's room; past `count` those of zeros.
   private let codeStore: Buffer
   private let scaleStore: Buffer
   public let count: Int
 
   public var blocks: Int { (count + DynamicCode.block - 1) / DynamicCode.block }
-  /// [count]
+  /// [blocks, 256], of which the last may not be full: it ends in zeros.
   public var codes: UnsafeMutablePointer<UInt8> {
     UnsafeMutableRawPointer(codeStore.pointer).assumingMemoryBound(to: UInt8.self)
   }
@@ -192,18 +197,48 @@ public struct BlockwiseNumbers: Sendable {
   public init(zeros count: Int, _ code: DynamicCode) {
     self.code = code
     self.count = count
-    codeStore = Buffer(count: (count + 3) / 4)
-    scaleStore = Buffer(zeros: (count + DynamicCode.block - 1) / DynamicCode.block)
-    codes.update(repeating: code.zero, count: count)
+    let blocks = (count + DynamicCode.block - 1) / DynamicCode.block
+    codeStore = Buffer(count: blocks * DynamicCode.block / 4)
+    scaleStore = Buffer(zeros: blocks)
+    codes.update(repeating: code.zero, count: blocks * DynamicCode.block)
   }
 
   /// Replaces all numbers by the nearest to `values` [count].
   public func set(_ values: UnsafePointer<Float>) {
-    for block in 0..<blocks {
-      let start = block * DynamicCode.block
-      scales[block] = code.encode(
-        values + start, min(DynamicCode.block, count - start), to: codes + start)
+    let size = DynamicCode.block
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: size) { padded in
+      guard let numbers = padded.baseAddress else { return }
+      for block in 0..<blocks {
+        let start = block * size
+        padded.initialize(repeating: 0)
+        numbers.update(from: values + start, count: min(size, count - start))
+        encode(numbers, largest: (0..<size).reduce(0) { max($0, abs(numbers[$1])) }, block)
+      }
     }
+  }
+
+  /// Writes a block's numbers without its scale [256].
+  @inline(__always)
+  func decode(_ block: Int, to numbers: UnsafeMutablePointer<Float>) {
+    let codes = codes + block * DynamicCode.block
+    code.levels.withUnsafeBufferPointer { levels in
+      for i in 0..<DynamicCode.block { numbers[i] = levels[Int(codes[i])] }
+    }
+  }
+
+  /// Replaces a block by numbers [256] whose largest magnitude is given; those of the last one end in
+  /// zeros. With a step's number they are rounded by thresholds that change from step to step.
+  @inline(__always)
+  func encode(_ numbers: UnsafePointer<Float>, largest: Float, _ block: Int, step: Int? = nil) {
+    let start = block * DynamicCode.block
+    let inverse = 1 / largest
+    // A scale so small that its inverse overflows: all of it is nothing.
+    guard inverse.isFinite else {
+      scales[block] = 0
+      return (codes + start).update(repeating: code.zero, count: DynamicCode.block)
+    }
+    scales[block] = largest
+    code.encode(numbers, times: inverse, step: step, place: start, to: codes + start)
   }
 
   /// The numbers as float32 [count].

@@ -36,6 +36,23 @@ func exp(_ x: Lanes) -> Lanes {
   return result.replacing(with: Lanes(repeating: 0), where: x .< lowest)
 }
 
+/// The square roots of numbers not below zero, as exact as the processor's own to the last bit but one:
+/// Newton's steps from a guess by the exponent, since `.squareRoot()` takes vectors apart. Below the
+/// smallest normal number they come out too small, and that of infinity is a large number.
+@inline(__always)
+func squareRoot(_ x: Lanes) -> Lanes {
+  let most = Lanes(repeating: .greatestFiniteMagnitude)
+  let x = x.replacing(with: most, where: x .> most)
+  let guess = 0x5F37_5A86 &- (unsafeBitCast(x, to: SIMD8<UInt32>.self) &>> 1)
+  var inverse = unsafeBitCast(guess, to: Lanes.self)
+  let half = -0.5 * x
+  for _ in 0..<3 {
+    inverse *= Lanes(repeating: 1.5).addingProduct(half * inverse, inverse)
+  }
+  let root = x * inverse
+  return root.addingProduct(0.5 * inverse, x.addingProduct(-root, root))
+}
+
 /// The elements `range`, at most eight of them, in the first lanes; zeros in the others.
 @inline(__always)
 func load(_ pointer: UnsafePointer<Float>, only range: Range<Int>) -> Lanes {

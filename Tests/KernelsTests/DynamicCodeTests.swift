@@ -53,7 +53,8 @@ import Testing
       let isSigned = code.zero > 0
       var values = numbers(code)
       if isSigned { values += values.map { -$0 } }
-      for (value, found) in zip(values, codes(of: values) { code.codes($0) }) {
+      let found = codes(of: values) { code.codes($0, thresholds: .init(repeating: 0.5)) }
+      for (value, found) in zip(values, found) {
         let level = code.levels[Int(found)]
         let best = code.levels.map { abs($0 - value) }.min() ?? 0
         if !isSigned, value > 0, level > 0, level == code.levels[1] {
@@ -96,6 +97,26 @@ import Testing
     }
   }
 
+  /// A block is coded by a shorter way where none of its numbers is small.
+  @Test func blocksAreCodedAsTheirNumbers() {
+    for code in [DynamicCode.signed, .unsigned] {
+      var values = numbers(code).sorted()
+      if code.zero > 0 { for i in stride(from: 0, to: values.count, by: 3) { values[i].negate() } }
+      values += [Float](repeating: 0.25, count: 256 - values.count % 256)
+      let single = codes(of: values) { code.codes($0, thresholds: .init(repeating: 0.5)) }
+      var found = [UInt8](repeating: 0, count: values.count)
+      values.withUnsafeBufferPointer { values in
+        found.withUnsafeMutableBufferPointer { found in
+          guard let values = values.baseAddress, let found = found.baseAddress else { return }
+          for start in stride(from: 0, to: single.count, by: 256) {
+            code.encode(values + start, times: 1, step: nil, place: start, to: found + start)
+          }
+        }
+      }
+      #expect(found == single)
+    }
+  }
+
   /// A fraction of the way to a level is taken in that fraction of the steps, anywhere.
   @Test func thresholdsAreSpreadEvenly() {
     let count = 256, steps = 400
@@ -106,8 +127,8 @@ import Testing
       var ups = [Int](repeating: 0, count: count)
       var codes = [UInt8](repeating: 0, count: count)
       for step in 1...steps {
-        let scale = DynamicCode.unsigned.encode(values, count, step: step, place: 512, to: &codes)
-        #expect(scale == 1 && codes[0] == 255)
+        DynamicCode.unsigned.encode(values, times: 1, step: step, place: 512, to: &codes)
+        #expect(codes[0] == 255)
         for i in 1..<count { ups[i] += Int(codes[i]) - 200 }
       }
       for i in 1..<count {
