@@ -117,8 +117,8 @@ public final class ArtifactReader: Sendable {
     let shard = manifest.shards[location.shard]
     let path = Files.join(directory, shard.file)
     try checkOnce(shard.asFile)
-    let packed = try open.withLock { try $0.shard(location.shard, path).value(of: index) }
-    return try Record(index: index, encoded: packed, place: place(of: index))
+    let value = try open.withLock { try $0.shard(location.shard, path).value(of: index) }
+    return try value.withBytes { try Record(index: index, encoded: $0, place: place(of: index)) }
   }
 
   /// The path of a file that is not a shard. Throws 65 when the artifact has none of this name or

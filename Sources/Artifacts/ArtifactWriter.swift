@@ -181,6 +181,10 @@ public final class ArtifactWriter: Sendable {
     }
   }
 
+  /// The most memory that records take on their way into a shard.
+  /// - Parameter record: bytes of the tensors of the largest one
+  public static func memory(record: Int) -> Int { RecordBatch.memory(record: record) }
+
   /// Writes shard `number`; `body` appends its records in ascending order of sample index. When
   /// it throws, nothing of the shard remains. Throws 74, 73.
   public func writeShard(
@@ -198,7 +202,7 @@ public final class ArtifactWriter: Sendable {
   ) throws {
     let name = ArtifactWriter.shardName(number)
     let path = Files.join(directory, name)
-    let file = try LMDBWriter(path)
+    var records = try RecordBatch(path: path, level: level)
     var indices: [Int] = []
     var described: [String: Manifest.TensorDescription] = [:]
     let line = try body { record in
@@ -206,8 +210,7 @@ public final class ArtifactWriter: Sendable {
         throw Failure(
           .software, "sample \(record.index) does not belong to this shard", at: path)
       }
-      try file.append(
-        key: LMDB.key(record.index), value: record.encoded(level: level))
+      try records.append(record)
       indices.append(record.index)
       for (name, tensor) in record.tensors where described[name] == nil {
         described[name] = Manifest.TensorDescription(
@@ -215,10 +218,10 @@ public final class ArtifactWriter: Sendable {
           axes: kind.axes(of: name, rank: tensor.shape.count))
       }
     }
-    try file.commit()
+    let file = try records.commit()
     let shard = Manifest.Shard(
       file: name, records: indices.count, first: indices.first, last: indices.last,
-      bytes: Files.size(path) ?? 0, checksum: try Fingerprint.file(path))
+      bytes: file.bytes, checksum: file.checksum)
     checked.note(name, checksum: shard.checksum)
     try state.withLock {
       $0.journal.shards[number] = shard

@@ -9,10 +9,11 @@ final class LMDBWriter {
   private let path: String
   private let temporary: String
   private var environment: OpaquePointer?
-  private var waiting: [(key: [UInt8], value: [UInt8])] = []
+  private var waiting: [(key: [UInt8], value: Block)] = []
   private var waitingBytes = 0
   private var lastKey: [UInt8] = []
   private var mapSize = 16 * LMDB.pageSize
+  private var reserved = 0
 
   /// Entries are handed over in transactions of about this many bytes.
   private static let transactionBytes = 8 << 20
@@ -41,7 +42,7 @@ final class LMDBWriter {
   }
 
   /// Throws 70 for a key out of order, 74 when writing fails.
-  func append(key: [UInt8], value: [UInt8]) throws {
+  func append(key: [UInt8], value: Block) throws {
     guard lastKey.isEmpty || lastKey.lexicographicallyPrecedes(key) else {
       throw Failure(.software, "keys of a shard must ascend", at: path)
     }
@@ -66,12 +67,14 @@ final class LMDBWriter {
       var table: MDB_dbi = 0
       try check(mdb_dbi_open(transaction, nil, 0, &table))
       for entry in waiting {
-        var (keyBytes, valueBytes) = entry
         try check(
-          keyBytes.withUnsafeMutableBytes { key in
-            valueBytes.withUnsafeMutableBytes { value in
-              var key = MDB_val(mv_size: key.count, mv_data: key.baseAddress)
-              var value = MDB_val(mv_size: value.count, mv_data: value.baseAddress)
+          entry.key.withUnsafeBytes { key in
+            entry.value.withBytes { value in
+              // liblmdb only reads them.
+              var key = MDB_val(
+                mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
+              var value = MDB_val(
+                mv_size: value.count, mv_data: UnsafeMutableRawPointer(mutating: value.baseAddress))
               return mdb_put(transaction, table, &key, &value, UInt32(MDB_APPEND))
             }
           })
@@ -91,20 +94,23 @@ final class LMDBWriter {
     let descriptor = open(temporary, O_RDWR | O_CLOEXEC)
     guard descriptor >= 0 else { return try check(errno) }
     defer { close(descriptor) }
-    try check(posix_fallocate(descriptor, 0, off_t(bytes)))
+    try check(posix_fallocate(descriptor, off_t(reserved), off_t(bytes - reserved)))
+    reserved = bytes
   }
 
-  /// Makes the shard last and gives it its name. Throws 74.
-  func commit() throws {
+  /// Makes the shard last and gives it its name; returns its size and the digest of its bytes.
+  /// Throws 74.
+  func commit() throws -> (bytes: Int, checksum: String) {
     try flush()
     var info = MDB_envinfo()
     var status = MDB_stat()
     try check(mdb_env_info(environment, &info))
     try check(mdb_env_stat(environment, &status))
     try check(mdb_env_sync(environment, 1))
+    let size = (info.me_last_pgno + 1) * Int(status.ms_psize)
+    let checksum = try digest(size)
     mdb_env_close(environment)
     environment = nil
-    let size = (info.me_last_pgno + 1) * Int(status.ms_psize)
     let descriptor = open(temporary, O_WRONLY | O_CLOEXEC)
     guard descriptor >= 0, ftruncate(descriptor, off_t(size)) == 0, fsync(descriptor) == 0,
       close(descriptor) == 0, rename(temporary, path) == 0
@@ -114,11 +120,27 @@ final class LMDBWriter {
       throw failure
     }
     Files.synchronize(Files.parent(of: path))
+    return (size, checksum)
+  }
+
+  /// The digest of the file's first `size` bytes, which the page cache still holds and nobody else
+  /// writes: a map of them saves a copy.
+  private func digest(_ size: Int) throws -> String {
+    let descriptor = open(temporary, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw unwritten(errno) }
+    defer { close(descriptor) }
+    let map = mmap(nil, size, PROT_READ, MAP_SHARED | MAP_POPULATE, descriptor, 0)
+    guard let map, map != MAP_FAILED else { throw unwritten(errno) }
+    defer { munmap(map, size) }
+    return Fingerprint.bytes(UnsafeRawBufferPointer(start: map, count: size))
   }
 
   private func check(_ code: Int32) throws {
-    guard code != 0 else { return }
-    throw Failure(
+    if code != 0 { throw unwritten(code) }
+  }
+
+  private func unwritten(_ code: Int32) -> Failure {
+    Failure(
       .ioFailed, "writing failed: \(LMDB.reason(code))", at: path,
       advice: Files.adviceOnRoom(code))
   }

@@ -4,7 +4,9 @@ import Glibc
 
 /// A sound shard, opened read-only through liblmdb: `MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK`, so
 /// that read-only and network file systems work. Only for files that `LMDBReader` walked.
-final class MappedShard {
+///
+/// One thread at a time may look a value up; what was found stays readable for as long as the shard.
+final class MappedShard: @unchecked Sendable {
   private let path: String
   private var environment: OpaquePointer?
   private var transaction: OpaquePointer?
@@ -26,8 +28,19 @@ final class MappedShard {
     if let environment { mdb_env_close(environment) }
   }
 
-  /// A copy of the stored bytes of sample `index`. Throws 65, 74.
-  func value(of index: Int) throws -> [UInt8] {
+  /// Stored bytes as they lie in the file, which stays mapped for them.
+  struct Value: @unchecked Sendable {
+    fileprivate let shard: MappedShard
+    fileprivate let bytes: UnsafeRawBufferPointer
+
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+      defer { withExtendedLifetime(shard) {} }
+      return try body(bytes)
+    }
+  }
+
+  /// The stored bytes of sample `index`. Throws 65, 74.
+  func value(of index: Int) throws -> Value {
     var key = LMDB.key(index)
     var value = MDB_val()
     try check(
@@ -35,7 +48,8 @@ final class MappedShard {
         var key = MDB_val(mv_size: bytes.count, mv_data: bytes.baseAddress)
         return mdb_get(transaction, table, &key, &value)
       })
-    return Array(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
+    return Value(
+      shard: self, bytes: UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
   }
 
   private func check(_ code: Int32) throws {

@@ -31,7 +31,7 @@ public struct Record: Sendable, Equatable {
   /// The stored form: one zstd frame of one safetensors blob. It depends on the content alone:
   /// tensors stand by falling element size, then by name, so that each is aligned.
   /// Throws 65 for a value that is not finite, before it is stored.
-  func encoded(level: Int32) throws -> [UInt8] {
+  func encoded(level: Int32) throws -> Block {
     try requireFinite(
       at: "record \(index)",
       advice: "Finished shards are kept. Look at the stage's inputs with vlsi-dump --verify")
@@ -41,17 +41,17 @@ public struct Record: Sendable, Equatable {
     }
     var metadata = metadata
     metadata[Record.sampleKey] = String(index)
-    let blob = Safetensors.encode(ordered.map { ($0.key, $0.value) }, metadata: metadata)
-    return try Zstandard.compress(blob, level: level)
+    return try Safetensors.encodeBlock(ordered.map { ($0.key, $0.value) }, metadata: metadata)
+      .withBytes { try Zstandard.compress($0, level: level) }
   }
 
   /// Throws 65 for a damaged one or one of another sample.
-  init(index: Int, encoded: [UInt8], place: String) throws {
+  init(index: Int, encoded: UnsafeRawBufferPointer, place: String) throws {
     let blob = try Zstandard.decompress(encoded, place: place) { head, total in
       // Before memory for the whole is asked for.
       _ = try SafetensorsHeader(parsing: head, total: total, place: place)
     }
-    var (tensors, metadata) = try Safetensors.decode(blob, place: place)
+    var (tensors, metadata) = try blob.withBytes { try Safetensors.decode($0, place: place) }
     let written = metadata.removeValue(forKey: Record.sampleKey)
     guard written == nil || written == String(index) else {
       throw Failure(

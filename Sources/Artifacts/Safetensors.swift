@@ -7,28 +7,43 @@ public enum Safetensors {
   public static func encode(
     _ tensors: [(name: String, tensor: RawTensor)], metadata: [String: String] = [:]
   ) -> [UInt8] {
-    var bytes = SafetensorsHeader.encode(
+    encodeBlock(tensors, metadata: metadata).array
+  }
+
+  static func encodeBlock(
+    _ tensors: [(name: String, tensor: RawTensor)], metadata: [String: String]
+  ) -> Block {
+    let header = SafetensorsHeader.encode(
       tensors.map { ($0.name, $0.tensor.type, $0.tensor.shape) }, metadata: metadata)
-    bytes.reserveCapacity(tensors.reduce(bytes.count) { $0 + $1.tensor.bytes.count })
-    for tensor in tensors { bytes += tensor.tensor.bytes }
-    return bytes
+    return Block(capacity: tensors.reduce(header.count) { $0 + $1.tensor.bytes.count }) { out in
+      var end = 0
+      for bytes in [header] + tensors.map(\.tensor.bytes) {
+        UnsafeMutableRawBufferPointer(rebasing: out[end..<end + bytes.count]).copyBytes(from: bytes)
+        end += bytes.count
+      }
+      return end
+    }
   }
 
   /// Throws 65 for a blob that is not sound, naming the tensor.
   public static func decode(
     _ bytes: [UInt8], place: String
   ) throws -> (tensors: [String: RawTensor], metadata: [String: String]) {
-    try bytes.withUnsafeBytes { raw in
-      let header = try SafetensorsHeader(parsing: raw, total: raw.count, place: place)
-      var tensors: [String: RawTensor] = [:]
-      for entry in header.entries {
-        let start = header.dataStart + entry.range.lowerBound
-        tensors[entry.name] = RawTensor(
-          type: entry.type, shape: entry.shape,
-          bytes: Array(raw[start..<(start + entry.range.count)]))
-      }
-      return (tensors, header.metadata)
+    try bytes.withUnsafeBytes { try decode($0, place: place) }
+  }
+
+  static func decode(
+    _ bytes: UnsafeRawBufferPointer, place: String
+  ) throws -> (tensors: [String: RawTensor], metadata: [String: String]) {
+    let header = try SafetensorsHeader(parsing: bytes, total: bytes.count, place: place)
+    var tensors: [String: RawTensor] = [:]
+    for entry in header.entries {
+      let start = header.dataStart + entry.range.lowerBound
+      tensors[entry.name] = RawTensor(
+        type: entry.type, shape: entry.shape,
+        bytes: Array(bytes[start..<(start + entry.range.count)]))
     }
+    return (tensors, header.metadata)
   }
 }
 

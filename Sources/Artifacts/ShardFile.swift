@@ -37,6 +37,8 @@ public struct ShardFile: Sendable {
     defer { close(descriptor) }
     let packed = try Files.read(
       descriptor, offset: place.offset, count: place.count, path: path)
-    return try Record(index: index, encoded: packed, place: "\(path), record \(index)")
+    return try packed.withUnsafeBytes {
+      try Record(index: index, encoded: $0, place: "\(path), record \(index)")
+    }
   }
 }

@@ -68,7 +68,9 @@ extension ArtifactReader {
         defer { Files.closeDescriptor(descriptor) }
         let packed = try Files.read(
           descriptor, offset: entry.offset, count: entry.count, path: path)
-        let record = try Record(index: index, encoded: packed, place: place)
+        let record = try packed.withUnsafeBytes {
+          try Record(index: index, encoded: $0, place: place)
+        }
         try record.requireFinite(at: place, advice: "Run the stage that wrote it again")
         for (name, tensor) in record.tensors where types[name] != tensor.type {
           throw Failure(

@@ -45,7 +45,8 @@ public final class Buffer: @unchecked Sendable {
 public enum BufferPool {
   /// Bytes of all free blocks that are kept. Set before the first kernel runs, by what the machine has.
   nonisolated(unsafe) public static var limit = 256 << 20
-  static var largest: Int { limit / 4 }
+  /// Bytes of the largest block that is kept.
+  public static var largest: Int { limit / 4 }
   /// From here on a block has pages of its own, which the system takes back whole; on the heap it
   /// would leave holes.
   private static let ownPages = 1 << 20

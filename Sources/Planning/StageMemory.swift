@@ -1,3 +1,4 @@
+import Artifacts
 import Checkpoints
 import Distillation
 import Kernels
@@ -20,11 +21,12 @@ public enum StageMemory {
     _ needs: ModelNeeds, _ passes: [SampleSurvey.Pass], layers: Int, encodes: Bool = true
   ) -> Int {
     let largest = passes.map { pass in
-      needs.seeingBytes(
+      let numbers = pass.positions * layers * needs.config.text.hiddenSize
+      return needs.seeingBytes(
         pass, encodes: encodes,
         reading: needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
-        // Kept as tensors, then once more as the record's bytes.
-        + pass.positions * layers * needs.config.text.hiddenSize * 8
+        // Kept as tensors, then rounded for the record.
+        + 6 * numbers + ArtifactWriter.memory(record: 2 * numbers)
     }
     let pass = largest.max() ?? 0
     return standing + idle(pass) + pass

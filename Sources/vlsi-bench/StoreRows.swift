@@ -6,7 +6,7 @@ import Kernels
 /// Records as vlsi-extract writes them.
 struct FeatureRecords {
   static let count = 32
-  static let perShard = 8
+  static let perShard = 32
   private static let layers = 7
   private static let width = 1536
 

@@ -81,24 +81,44 @@ struct Yardstick {
     }
   }
 
-  /// zstd on its own, with the level and the checksum that records have.
+  /// zstd on its own, with the level and the checksum that records have: packing on all threads, as
+  /// records are packed, unpacking on one.
   private init(zstdOf content: [UInt8], packing: Bool) throws {
-    let (packer, unpacker) = (ZSTD_createCCtx(), ZSTD_createDCtx())
-    ZSTD_CCtx_setParameter(packer, ZSTD_c_compressionLevel, 1)
-    ZSTD_CCtx_setParameter(packer, ZSTD_c_checksumFlag, 1)
-    var packed = [UInt8](repeating: 0, count: ZSTD_compressBound(content.count))
-    var unpacked = content
-    func check(_ size: Int) throws -> Int {
-      guard ZSTD_isError(size) == 0 else { throw Failure(.software, "zstd failed") }
-      return size
+    let packers = try (0..<(packing ? Parallelism.threads : 1)).map { _ in try Packer(content) }
+    self.init(content.count * packers.count) {
+      let sound = Guarded(true)
+      parallelTasks(packers.count) { i in
+        let size = packing ? packers[i].pack(content) : packers[i].unpack()
+        if ZSTD_isError(size) != 0 { sound.withLock { $0 = false } }
+      }
+      guard sound.withLock({ $0 }) else { throw Failure(.software, "zstd failed") }
     }
-    let size = try check(
-      ZSTD_compress2(packer, &packed, packed.count, content, content.count))
-    self.init(content.count) {
-      _ = try check(
-        packing
-          ? ZSTD_compress2(packer, &packed, packed.count, content, content.count)
-          : ZSTD_decompressDCtx(unpacker, &unpacked, unpacked.count, packed, size))
+  }
+
+  private final class Packer {
+    private let packer = ZSTD_createCCtx(), unpacker = ZSTD_createDCtx()
+    private var packed: [UInt8], unpacked: [UInt8]
+    private var size = 0
+
+    init(_ content: [UInt8]) throws {
+      packed = [UInt8](repeating: 0, count: ZSTD_compressBound(content.count))
+      unpacked = content
+      ZSTD_CCtx_setParameter(packer, ZSTD_c_compressionLevel, 1)
+      ZSTD_CCtx_setParameter(packer, ZSTD_c_checksumFlag, 1)
+      size = pack(content)
+    }
+
+    deinit {
+      ZSTD_freeCCtx(packer)
+      ZSTD_freeDCtx(unpacker)
+    }
+
+    func pack(_ content: [UInt8]) -> Int {
+      ZSTD_compress2(packer, &packed, packed.count, content, content.count)
+    }
+
+    func unpack() -> Int {
+      ZSTD_decompressDCtx(unpacker, &unpacked, unpacked.count, packed, size)
     }
   }
 }

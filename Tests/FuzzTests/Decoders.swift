@@ -90,7 +90,10 @@ struct Decoder {
       index: 3, tensors: Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0.tensor) }),
       metadata: ["id": "a"])
     let packed = try record.encoded(level: 1)
-    let blob = try Zstandard.decompress(packed, place: "a seed") { _, _ in }
+    let blob = try packed.withBytes { try Zstandard.decompress($0, place: "a seed") { _, _ in } }
+    func unpack(_ bytes: UnsafeRawBufferPointer) throws {
+      try use(Record(index: 3, encoded: bytes, place: "record 3"))
+    }
     func use(_ record: Record) throws {
       for tensor in record.tensors.values {
         _ = try? tensor.floats()
@@ -104,12 +107,11 @@ struct Decoder {
     _ = try folder.folder("checked")
     try folder.write(Array("twelve bytes".utf8), to: "checked/a.lmdb")
     return [
-      try Decoder("frame", .bytes, [packed]) {
-        try use(Record(index: 3, encoded: $0, place: "record 3"))
+      try Decoder("frame", .bytes, [packed.array]) {
+        try $0.withUnsafeBytes(unpack)
       },
-      try Decoder("record", .safetensors, [blob]) {
-        let packed = try Zstandard.compress($0, level: 1)
-        try use(Record(index: 3, encoded: packed, place: "record 3"))
+      try Decoder("record", .safetensors, [blob.array]) {
+        try $0.withUnsafeBytes { try Zstandard.compress($0, level: 1) }.withBytes(unpack)
       },
       try Decoder("manifest", .json, manifest, seal: sealManifest) {
         let json = try JSON(parsing: $0, place: "manifest.json")
