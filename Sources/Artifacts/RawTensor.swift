@@ -32,20 +32,20 @@ public struct RawTensor: Sendable, Equatable {
   /// Float values stored as `type` (float32, float16 or bf16), rounded to the nearest, ties to
   /// even.
   public init(_ values: [Float], as type: ElementType, shape: [Int]) {
-    switch type {
-    case .bfloat16:
-      let bits = [UInt16](unsafeUninitializedCapacity: values.count) { out, count in
-        for i in 0..<values.count { out[i] = roundToBFloat16(values[i]) }
-        count = values.count
+    self = values.withUnsafeBufferPointer { RawTensor($0, as: type, shape: shape) }
+  }
+
+  /// The same of values that lie elsewhere.
+  public init(_ values: UnsafeBufferPointer<Float>, as type: ElementType, shape: [Int]) {
+    precondition(type.isFloat, "\(type.rawValue) does not hold floats")
+    let size = values.count * type.size
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { out, filled in
+      if let source = values.baseAddress, let target = out.baseAddress {
+        narrow(source, values.count, to: type, at: target)
       }
-      self.init(type: type, shape: shape, bytes: RawTensor.copy(bits))
-    case .float16:
-      self.init(type: type, shape: shape, bytes: RawTensor.copy(values.map { Float16($0) }))
-    case .float32:
-      self.init(float32: values, shape: shape)
-    default:
-      preconditionFailure("\(type.rawValue) does not hold floats")
+      filled = size
     }
+    self.init(type: type, shape: shape, bytes: bytes)
   }
 
   /// The number of elements.
@@ -73,22 +73,17 @@ public struct RawTensor: Sendable, Equatable {
 
   /// The values of a float tensor, widened to float32. Throws 65 for another type.
   public func floats() throws -> [Float] {
-    switch type {
-    case .float32: return RawTensor.load(bytes, Float.self)
-    case .float16: return RawTensor.load(bytes, Float16.self).map { Float($0) }
-    case .bfloat16:
-      let count = count
-      return bytes.withUnsafeBytes { source in
-        [Float](unsafeUninitializedCapacity: count) { out, filled in
-          for i in 0..<count {
-            let bits = source.loadUnaligned(fromByteOffset: 2 * i, as: UInt16.self)
-            out[i] = Float(bitPattern: UInt32(bits) << 16)
-          }
-          filled = count
+    guard type.isFloat else {
+      throw Failure(.badData, "wrong element type", expected: "floats", found: type.rawValue)
+    }
+    let count = count
+    return [Float](unsafeUninitializedCapacity: count) { out, filled in
+      bytes.withUnsafeBytes { source in
+        if let source = source.baseAddress, let target = out.baseAddress {
+          widen(source, type, count, to: target)
         }
       }
-    default:
-      throw Failure(.badData, "wrong element type", expected: "floats", found: type.rawValue)
+      filled = count
     }
   }
 

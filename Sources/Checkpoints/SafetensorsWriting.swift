@@ -41,14 +41,14 @@ public struct OutputTensor {
     self.init(name: name, type: type, shape: shape) { write in
       let count = shape.reduce(1, *)
       let pointer = values()
-      let chunk = 1 << 18
+      let chunk = 1 << 20
       for start in stride(from: 0, to: count, by: chunk) {
         let part = UnsafeBufferPointer(
           start: pointer + start, count: min(chunk, count - start))
         if type == .float32 {
           try write(UnsafeRawBufferPointer(part))
         } else {
-          let rounded = RawTensor(Array(part), as: type, shape: [part.count])
+          let rounded = RawTensor(part, as: type, shape: [part.count])
           try rounded.bytes.withUnsafeBytes { try write($0) }
         }
       }

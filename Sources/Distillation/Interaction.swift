@@ -52,9 +52,8 @@ public struct Interaction {
     return layers.map { layer in
       Parameter(
         "layers.\(layer).widening.weight", shape: [teacherWidth, width],
-        values: (0..<teacherWidth * width).map { _ in
-          Float(generator.normal() / Double(width).squareRoot())
-        }, trainable: true)
+        values: generator.normals(
+          teacherWidth * width, deviation: 1 / Double(width).squareRoot()), trainable: true)
     }
   }
 

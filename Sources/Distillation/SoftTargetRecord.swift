@@ -155,7 +155,7 @@ extension RecordFields {
   ) throws -> (values: [Float], shape: [Int]) {
     let tensor = try tensor(name, shape)
     let values = try tensor.floats()
-    guard values.allSatisfy(\.isFinite) else {
+    guard tensor.firstNonFinite == nil else {
       throw failure(name, "a number that is not finite", advice: StoredTargets.advice)
     }
     return (values, tensor.shape)

@@ -59,14 +59,13 @@ public final class Verbalizer {
           Self.name(layer, Self.normName), shape: [form.backbone.width], values: finalNorm) : nil
     ) { weight in
       let count = weight.shape.reduce(1, *)
-      let values: [Float]
-      switch weight.start {
-      case .zero: values = [Float](repeating: 0, count: count)
-      case .one: values = [Float](repeating: 1, count: count)
-      case .random:
-        let deviation = 1 / Double(weight.shape[1]).squareRoot()
-        values = (0..<count).map { _ in Float(generator.normal() * deviation) }
-      }
+      let values =
+        switch weight.start {
+        case .zero: Buffer(zeros: count)
+        case .one: Buffer([Float](repeating: 1, count: count))
+        case .random:
+          generator.normals(count, deviation: 1 / Double(weight.shape[1]).squareRoot())
+        }
       return Parameter(Self.name(layer, weight.name), shape: weight.shape, values: values)
     }
   }

@@ -1,29 +1,40 @@
+/// From here on numbers are converted on all threads.
+private let conversionGrain = 1 << 17
+
 /// Widens `count` numbers of `type` (float32, bfloat16 or float16) to float32.
 public func widen(
   _ source: UnsafeRawPointer, _ type: ElementType, _ count: Int,
   to target: UnsafeMutablePointer<Float>
 ) {
-  switch type {
-  case .bfloat16:
-    var i = 0
-    while i + 8 <= count {
-      let bits = (source + i * 2).loadUnaligned(as: SIMD8<UInt16>.self)
-      let wide = SIMD8<UInt32>(truncatingIfNeeded: bits) &<< 16
-      UnsafeMutableRawPointer(target + i).storeBytes(
-        of: unsafeBitCast(wide, to: SIMD8<Float>.self), as: SIMD8<Float>.self)
-      i += 8
+  parallelFor(count, grain: conversionGrain) { range in
+    let source = source + range.lowerBound * type.size, target = target + range.lowerBound
+    switch type {
+    case .bfloat16: widenBFloat16(source, range.count, to: target)
+    case .float16:
+      for i in 0..<range.count {
+        target[i] = widenHalf((source + i * 2).loadUnaligned(as: UInt16.self))
+      }
+    default:
+      UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: range.count * 4)
     }
-    while i < count {
-      let bits = (source + i * 2).loadUnaligned(as: UInt16.self)
-      target[i] = Float(bitPattern: UInt32(bits) << 16)
-      i += 1
-    }
-  case .float16:
-    for i in 0..<count {
-      target[i] = widenHalf((source + i * 2).loadUnaligned(as: UInt16.self))
-    }
-  default:
-    UnsafeMutableRawPointer(target).copyMemory(from: source, byteCount: count * 4)
+  }
+}
+
+private func widenBFloat16(
+  _ source: UnsafeRawPointer, _ count: Int, to target: UnsafeMutablePointer<Float>
+) {
+  var i = 0
+  while i + 8 <= count {
+    let bits = (source + i * 2).loadUnaligned(as: SIMD8<UInt16>.self)
+    let wide = SIMD8<UInt32>(truncatingIfNeeded: bits) &<< 16
+    UnsafeMutableRawPointer(target + i).storeBytes(
+      of: unsafeBitCast(wide, to: SIMD8<Float>.self), as: SIMD8<Float>.self)
+    i += 8
+  }
+  while i < count {
+    let bits = (source + i * 2).loadUnaligned(as: UInt16.self)
+    target[i] = Float(bitPattern: UInt32(bits) << 16)
+    i += 1
   }
 }
 
@@ -32,15 +43,17 @@ public func narrow(
   _ source: UnsafePointer<Float>, _ count: Int, to type: ElementType,
   at target: UnsafeMutableRawPointer
 ) {
-  switch type {
-  case .bfloat16:
-    roundApart(source, count, high: target, low: nil)
-  case .float16:
-    for i in 0..<count {
-      target.storeBytes(of: roundToHalf(source[i]), toByteOffset: i * 2, as: UInt16.self)
+  parallelFor(count, grain: conversionGrain) { range in
+    let source = source + range.lowerBound, target = target + range.lowerBound * type.size
+    switch type {
+    case .bfloat16: roundApart(source, range.count, high: target, low: nil)
+    case .float16:
+      for i in 0..<range.count {
+        target.storeBytes(of: roundToHalf(source[i]), toByteOffset: i * 2, as: UInt16.self)
+      }
+    default:
+      target.copyMemory(from: source, byteCount: range.count * 4)
     }
-  default:
-    target.copyMemory(from: source, byteCount: count * 4)
   }
 }
 

@@ -10,6 +10,9 @@ public enum ElementType: String, Sendable, CaseIterable, Codable {
   case uint8 = "U8"
   case bool = "BOOL"
 
+  /// Whether it holds float32 numbers, rounded or not.
+  public var isFloat: Bool { self == .float32 || self == .float16 || self == .bfloat16 }
+
   /// Bytes of one element.
   public var size: Int {
     switch self {

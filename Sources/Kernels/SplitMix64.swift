@@ -51,4 +51,23 @@ public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable {
     let radius = (-2 * log(1 - uniform())).squareRoot()
     return radius * cos(2 * Double.pi * uniform())
   }
+
+  /// As many calls of `next` as that, at once.
+  mutating func skip(_ draws: Int) { state &+= UInt64(draws) &* 0x9E37_79B9_7F4A_7C15 }
+
+  /// `count` normal numbers times `deviation`, drawn on all threads: the same as one after another.
+  public mutating func normals(_ count: Int, deviation: Double) -> Buffer {
+    let numbers = Buffer(count: count)
+    let start = self
+    parallelFor(count, grain: 1 << 12) { range in
+      var generator = start
+      generator.skip(SplitMix64.drawsOfNormal * range.lowerBound)
+      for i in range { numbers.pointer[i] = Float(generator.normal() * deviation) }
+    }
+    skip(SplitMix64.drawsOfNormal * count)
+    return numbers
+  }
+
+  /// Calls of `next` by one of `normal`.
+  private static var drawsOfNormal: Int { 2 }
 }

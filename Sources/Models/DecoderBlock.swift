@@ -121,11 +121,13 @@ func rotaryTables(
 ) -> (cosine: Tensor, sine: Tensor) {
   let count = positions.first?.count ?? 0
   let cosine = Tensor([count, pairs.count]), sine = Tensor([count, pairs.count])
-  for i in 0..<count {
-    for (j, pair) in pairs.enumerated() {
-      let angle = Float(positions[pair.axis][i]) * pair.frequency
-      cosine.values[i * pairs.count + j] = cosf(angle)
-      sine.values[i * pairs.count + j] = sinf(angle)
+  parallelFor(count, grain: 64) { rows in
+    for i in rows {
+      for (j, pair) in pairs.enumerated() {
+        let angle = Float(positions[pair.axis][i]) * pair.frequency
+        cosine.values[i * pairs.count + j] = cosf(angle)
+        sine.values[i * pairs.count + j] = sinf(angle)
+      }
     }
   }
   return (cosine, sine)

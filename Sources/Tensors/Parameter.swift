@@ -48,12 +48,17 @@ public final class Parameter {
     rounded = nil
   }
 
-  public init(_ name: String, shape: [Int], values: [Float], trainable: Bool = false) {
+  public convenience init(_ name: String, shape: [Int], values: [Float], trainable: Bool = false) {
+    self.init(name, shape: shape, values: Buffer(values), trainable: trainable)
+  }
+
+  /// A parameter that takes over its numbers' memory.
+  public init(_ name: String, shape: [Int], values: Buffer, trainable: Bool = false) {
     precondition(values.count == shape.reduce(1, *), "\(name): \(values.count) for \(shape)")
     self.name = name
     self.shape = shape
     self.trainable = trainable
-    storage = .owned(Buffer(values))
+    storage = .owned(values)
   }
 
   public var count: Int { shape.reduce(1, *) }

@@ -25,7 +25,13 @@ struct Difference {
       compare("settings", a.settings.asObject ?? [:], b.settings.asObject ?? [:])
       compare(
         "input", a.inputs.mapValues { .string($0) }, b.inputs.mapValues { .string($0) })
-      if a.seed != b.seed { lines.append(("seed", "\(a.seed) and \(b.seed)")) }
+      if a.seed != b.seed {
+        lines.append(
+          (
+            "seed",
+            [a.seed, b.seed].map { $0.map(String.init) ?? "none" }.joined(separator: " and ")
+          ))
+      }
       if a.shards.isEmpty {
         compareFiles(a, b)
         if let x = try? left.files(), let y = try? right.files() { try compare(x, y) }

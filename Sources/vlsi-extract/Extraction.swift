@@ -62,7 +62,7 @@ extension Tensor {
   fileprivate func stored(_ rows: Range<Int>) -> RawTensor {
     let start = values + rows.lowerBound * columns
     return RawTensor(
-      Array(UnsafeBufferPointer(start: start, count: rows.count * columns)), as: .bfloat16,
+      UnsafeBufferPointer(start: start, count: rows.count * columns), as: .bfloat16,
       shape: [rows.count, columns])
   }
 }

@@ -49,4 +49,14 @@ import Testing
     }
     #expect(total.load(ordering: .relaxed) == 200)
   }
+
+  @Test(arguments: [1, 2, 3])
+  func normalNumbersAreThoseOfOneThread(threads: Int) {
+    for count in [0, 1, 7, 20_001] {
+      var one = SplitMix64(seed: 5), many = one
+      let expected = (0..<count).map { _ in Float(one.normal() * 0.25) }
+      let found = Parallelism.withThreads(threads) { many.normals(count, deviation: 0.25) }
+      #expect(found.array == expected && one == many)
+    }
+  }
 }
