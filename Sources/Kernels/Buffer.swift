@@ -12,8 +12,7 @@ public final class Buffer: @unchecked Sendable {
   /// A block of `count` numbers of unspecified value.
   public init(count: Int) {
     self.count = count
-    capacity = BufferPool.sizeClass(count)
-    pointer = BufferPool.take(capacity)
+    (pointer, capacity) = BufferPool.take(BufferPool.sizeClass(count))
   }
 
   /// A block of `count` zeros.
@@ -52,9 +51,11 @@ public enum BufferPool {
   private static let ownPages = 1 << 20
 
   private struct State: @unchecked Sendable {
-    var free: [Int: [UnsafeMutablePointer<Float>]] = [:]
+    /// By size class, those that were given back last at the end.
+    var free: [Int: [(pointer: UnsafeMutablePointer<Float>, unit: Int)]] = [:]
     var bytes = 0
     var fresh = 0
+    var unit = 0
   }
   private static let state = Guarded(State())
 
@@ -71,26 +72,58 @@ public enum BufferPool {
     return (count + step - 1) / step * step
   }
 
-  static func take(_ capacity: Int) -> UnsafeMutablePointer<Float> {
-    let found = state.withLock { state -> UnsafeMutablePointer<Float>? in
-      guard let block = state.free[capacity]?.popLast() else {
-        state.fresh += 1
-        return nil
+  /// A block of a size class, or of one of the next two where only those have a free one.
+  static func take(
+    _ capacity: Int
+  ) -> (pointer: UnsafeMutablePointer<Float>, capacity: Int) {
+    let found = state.withLock { state -> (UnsafeMutablePointer<Float>, Int)? in
+      var candidate = capacity
+      for _ in 0..<3 {
+        if let block = state.free[candidate]?.popLast() {
+          state.bytes -= candidate * 4
+          return (block.pointer, candidate)
+        }
+        candidate = sizeClass(candidate + 1)
       }
-      state.bytes -= capacity * 4
-      return block
+      state.fresh += 1
+      return nil
     }
-    return found ?? allocate(capacity * 4).bindMemory(to: Float.self, capacity: capacity)
+    return found
+      ?? (allocate(capacity * 4).bindMemory(to: Float.self, capacity: capacity), capacity)
   }
 
   static func give(_ pointer: UnsafeMutablePointer<Float>, _ capacity: Int) {
     let keep = state.withLock { state -> Bool in
       guard capacity * 4 <= largest, state.bytes + capacity * 4 <= limit else { return false }
-      state.free[capacity, default: []].append(pointer)
+      state.free[capacity, default: []].append((pointer, state.unit))
       state.bytes += capacity * 4
       return true
     }
     if !keep { deallocate(UnsafeMutableRawPointer(pointer), capacity * 4) }
+  }
+
+  /// Units of work after which a block that nobody asked for goes back to the system.
+  private static let patience = 32
+
+  /// Says that a unit of work, a pass or a step, has ended. Passes of varying length leave blocks of
+  /// every size; without this, more data would take more memory.
+  public static func endUnit() {
+    let old = state.withLock { state -> [(UnsafeMutablePointer<Float>, capacity: Int)] in
+      state.unit += 1
+      guard state.unit % (patience / 4) == 0 else { return [] }
+      var old: [(UnsafeMutablePointer<Float>, capacity: Int)] = []
+      for (capacity, blocks) in state.free {
+        let count = blocks.prefix { $0.unit < state.unit - patience }.count
+        guard count > 0 else { continue }
+        old += blocks[..<count].map { ($0.pointer, capacity) }
+        state.free[capacity] = Array(blocks[count...])
+        state.bytes -= count * capacity * 4
+      }
+      return old
+    }
+    for (pointer, capacity) in old {
+      deallocate(UnsafeMutableRawPointer(pointer), capacity * 4)
+    }
   }
 
   private static func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {

@@ -73,6 +73,7 @@ public final class Stage: Sendable {
 
   /// Throws 75 after a signal. Called between two units of work, where stopping loses little.
   public func checkInterrupt() throws {
+    BufferPool.endUnit()
     guard interrupted else { return }
     throw Failure(
       .interrupted, "interrupted", at: name, advice: "Run the same command again to continue.")
