@@ -11,10 +11,10 @@ public enum StageMemory {
   /// A program with its tokenizer.
   static let standing = 28 << 20
   /// Of the blocks that stand by for reuse, those that a stage at its peak cannot use: the sizes of
-  /// earlier passes. All but an eighth, as passes of varying length were seen to leave them, or what
-  /// three such passes take.
+  /// earlier passes. As passes of varying length were seen to leave them, half as much again as such a
+  /// pass takes, or all but an eighth of what may stand by.
   /// - Parameter pass: bytes of the largest pass, of which they are
-  static func idle(_ pass: Int) -> Int { min(BufferPool.limit / 8 * 7, 3 * pass) }
+  static func idle(_ pass: Int) -> Int { min(BufferPool.limit / 8 * 7, pass / 2 * 3) }
 
   /// vlsi-extract over these passes, with `layers` stored layers, the last one included.
   /// - Parameter encodes: whether images are encoded; else their embeddings are known
