@@ -6,7 +6,7 @@ usage: bench-peers.py ROW PEER FOLDER
 best seconds and the peak memory, or which packages are missing. FOLDER holds config.json, work.json
 (the shapes) and features/ (the records). Weights and inputs are random.
 """
-import json, os, random, resource, shutil, sys, time
+import inspect, json, os, random, resource, shutil, sys, time
 
 ROW, PEER, FOLDER = sys.argv[1:]
 WORK = json.load(open(f"{FOLDER}/work.json"))
@@ -80,6 +80,8 @@ def stage():
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=narrow)
     config, net = model(torch, dtype)
     inputs = sample(torch, config, dtype)
+    if "mm_token_type_ids" in inspect.signature(net.model.forward).parameters:  # transformers 5
+        inputs["mm_token_type_ids"] = (inputs["input_ids"] == config.image_token_id).int()
     layers, answer = WORK["target_layers"], WORK["supervised"]
 
     if ROW == "extract":

@@ -1,5 +1,4 @@
 import Failures
-import Kernels
 
 extension ArtifactReader {
   /// Reads everything and compares it with what was written: checksums of files and shards, every

@@ -1,5 +1,4 @@
 import Failures
-import Kernels
 
 /// What one teacher layer says at n positions, in a form that needs neither the teacher nor its
 /// logits any more (METHOD.md, "Exact KL without logits").

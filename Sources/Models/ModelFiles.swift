@@ -1,7 +1,6 @@
 import Artifacts
 import Checkpoints
 import Failures
-import Kernels
 import Tensors
 import Tokenization
 

@@ -1,6 +1,5 @@
 import Artifacts
 import Failures
-import Kernels
 import StageKit
 import Tokenization
 

@@ -1,6 +1,5 @@
 import Artifacts
 import Failures
-import Kernels
 import StageKit
 
 /// One tensor, or rows of it.
