@@ -55,7 +55,16 @@ public enum BufferPool {
     var free: [Int: [(pointer: UnsafeMutablePointer<Float>, unit: Int)]] = [:]
     var bytes = 0
     var fresh = 0
+    /// Units of work so far, bytes in use, and the most of them in this unit and those before it.
     var unit = 0
+    var used = 0
+    var peak = 0
+    var peaks: [Int] = []
+
+    mutating func use(_ capacity: Int) {
+      used += capacity * 4
+      peak = max(peak, used)
+    }
   }
   private static let state = Guarded(State())
 
@@ -81,11 +90,13 @@ public enum BufferPool {
       for _ in 0..<3 {
         if let block = state.free[candidate]?.popLast() {
           state.bytes -= candidate * 4
+          state.use(candidate)
           return (block.pointer, candidate)
         }
         candidate = sizeClass(candidate + 1)
       }
       state.fresh += 1
+      state.use(capacity)
       return nil
     }
     return found
@@ -94,6 +105,7 @@ public enum BufferPool {
 
   static func give(_ pointer: UnsafeMutablePointer<Float>, _ capacity: Int) {
     let keep = state.withLock { state -> Bool in
+      state.used -= capacity * 4
       guard capacity * 4 <= largest, state.bytes + capacity * 4 <= limit else { return false }
       state.free[capacity, default: []].append((pointer, state.unit))
       state.bytes += capacity * 4
@@ -102,22 +114,27 @@ public enum BufferPool {
     if !keep { deallocate(UnsafeMutableRawPointer(pointer), capacity * 4) }
   }
 
-  /// Units of work after which a block that nobody asked for goes back to the system.
-  private static let patience = 32
+  /// The last units of work, whose most the free blocks are held to.
+  private static let memory = 32
 
   /// Says that a unit of work, a pass or a step, has ended. Passes of varying length leave blocks of
-  /// every size; without this, more data would take more memory.
+  /// every size: what stands by beyond half of what the last units used at most goes back to the
+  /// system, longest unused first. Without this, more data would take more memory.
   public static func endUnit() {
     let old = state.withLock { state -> [(UnsafeMutablePointer<Float>, capacity: Int)] in
       state.unit += 1
-      guard state.unit % (patience / 4) == 0 else { return [] }
+      state.peaks = state.peaks.suffix(memory - 1) + [state.peak]
+      state.peak = state.used
+      let most = (state.peaks.max() ?? 0) / 2 * 3
+      guard state.used + state.bytes > most else { return [] }
       var old: [(UnsafeMutablePointer<Float>, capacity: Int)] = []
-      for (capacity, blocks) in state.free {
-        let count = blocks.prefix { $0.unit < state.unit - patience }.count
-        guard count > 0 else { continue }
-        old += blocks[..<count].map { ($0.pointer, capacity) }
-        state.free[capacity] = Array(blocks[count...])
-        state.bytes -= count * capacity * 4
+      let byAge = state.free.flatMap { capacity, blocks in blocks.map { ($0.unit, capacity) } }
+      for (_, capacity) in byAge.sorted(by: { $0.0 < $1.0 }) {
+        guard state.used + state.bytes > most else { break }
+        // The first of a size is its oldest.
+        guard let block = state.free[capacity]?.removeFirst() else { continue }
+        state.bytes -= capacity * 4
+        old.append((block.pointer, capacity))
       }
       return old
     }
