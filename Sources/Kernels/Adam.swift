@@ -136,8 +136,7 @@ private struct AdamMover {
       store(now.x, values + i)
       store(now.first, m + i)
       store(now.root, root + i)
-      let size = unsafeBitCast(
-        unsafeBitCast(now.first, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF, to: Lanes.self)
+      let size = magnitudes(now.first)
       largest = largest.replacing(with: size, where: size .> largest)
       largestRoot = largestRoot.replacing(with: now.root, where: now.root .> largestRoot)
     }

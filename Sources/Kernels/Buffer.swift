@@ -114,12 +114,12 @@ public enum BufferPool {
     if !keep { deallocate(UnsafeMutableRawPointer(pointer), capacity * 4) }
   }
 
-  /// The last units of work, whose most the free blocks are held to.
+  /// How many units of work count for what the blocks are held to.
   private static let memory = 32
 
   /// Says that a unit of work, a pass or a step, has ended. Passes of varying length leave blocks of
-  /// every size: what stands by beyond half of what the last units used at most goes back to the
-  /// system, longest unused first. Without this, more data would take more memory.
+  /// every size: in use and standing by, blocks are held to one and a half times what the last units
+  /// used at most; what is more goes back to the system, longest unused first.
   public static func endUnit() {
     let old = state.withLock { state -> [(UnsafeMutablePointer<Float>, capacity: Int)] in
       state.unit += 1

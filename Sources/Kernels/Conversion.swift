@@ -23,18 +23,15 @@ public func widen(
 private func widenBFloat16(
   _ source: UnsafeRawPointer, _ count: Int, to target: UnsafeMutablePointer<Float>
 ) {
-  var i = 0
-  while i + 8 <= count {
+  eights(0..<count) { i in
     let bits = (source + i * 2).loadUnaligned(as: SIMD8<UInt16>.self)
     let wide = SIMD8<UInt32>(truncatingIfNeeded: bits) &<< 16
-    UnsafeMutableRawPointer(target + i).storeBytes(
-      of: unsafeBitCast(wide, to: SIMD8<Float>.self), as: SIMD8<Float>.self)
-    i += 8
-  }
-  while i < count {
-    let bits = (source + i * 2).loadUnaligned(as: UInt16.self)
-    target[i] = Float(bitPattern: UInt32(bits) << 16)
-    i += 1
+    store(unsafeBitCast(wide, to: Lanes.self), target + i)
+  } _: { rest in
+    for i in rest {
+      let bits = (source + i * 2).loadUnaligned(as: UInt16.self)
+      target[i] = Float(bitPattern: UInt32(bits) << 16)
+    }
   }
 }
 

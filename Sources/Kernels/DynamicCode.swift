@@ -108,7 +108,7 @@ public struct DynamicCode: Sendable {
     // Whole numbers are rounded to, and read, in the last bits of a sum.
     let magic = Lanes(repeating: 12_582_912)
     let bits = unsafeBitCast(values, to: SIMD8<UInt32>.self)
-    let x = unsafeBitCast(bits & 0x7FFF_FFFF, to: Lanes.self)
+    let x = magnitudes(values)
     var level = place(x, lines, fromFew: fromFew) + (0.5 - thresholds)
     if isSigned {
       level = (level + magic) - magic
@@ -168,8 +168,8 @@ public struct DynamicCode: Sendable {
     var below = SIMD8<UInt32>(repeating: 0)
     for i in stride(from: 0, to: 32, by: 8) {
       // Bits without a sign are ordered as the magnitudes are.
-      let bits = unsafeBitCast(load(values + i) * factor, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF
-      below |= bits &- DynamicCode.few.bitPattern
+      let x = magnitudes(load(values + i) * factor)
+      below |= unsafeBitCast(x, to: SIMD8<UInt32>.self) &- DynamicCode.few.bitPattern
     }
     let halves = below.lowHalf | below.highHalf
     let quarters = halves.lowHalf | halves.highHalf

@@ -12,6 +12,11 @@ func store(_ lanes: Lanes, _ pointer: UnsafeMutablePointer<Float>) {
   UnsafeMutableRawPointer(pointer).storeBytes(of: lanes, as: Lanes.self)
 }
 
+@inline(__always)
+func magnitudes(_ x: Lanes) -> Lanes {
+  unsafeBitCast(unsafeBitCast(x, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF, to: Lanes.self)
+}
+
 /// exp of eight numbers, relative error below 2e-7; below -87.3 it is 0, above 88 it is held at
 /// exp(88), NaN stays NaN. Rounding is by the 1.5 · 2²³ trick, limits are by comparing: `.rounded()`
 /// and `.clamped()` on vectors are generic code.

@@ -6,6 +6,9 @@ import Glibc
 public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable {
   @usableFromInline
   var state: UInt64
+  /// What a call of `next` adds to the state.
+  @inlinable
+  static var gamma: UInt64 { 0x9E37_79B9_7F4A_7C15 }
 
   @inlinable
   public init(seed: UInt64) {
@@ -21,7 +24,7 @@ public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable {
 
   @inlinable
   public mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
+    state &+= SplitMix64.gamma
     return SplitMix64.stir(state)
   }
 
@@ -53,7 +56,7 @@ public struct SplitMix64: RandomNumberGenerator, Sendable, Equatable {
   }
 
   /// As many calls of `next` as that, at once.
-  mutating func skip(_ draws: Int) { state &+= UInt64(draws) &* 0x9E37_79B9_7F4A_7C15 }
+  mutating func skip(_ draws: Int) { state &+= UInt64(draws) &* SplitMix64.gamma }
 
   /// `count` normal numbers times `deviation`, drawn on all threads: the same as one after another.
   public mutating func normals(_ count: Int, deviation: Double) -> Buffer {

@@ -84,7 +84,7 @@ struct Yardstick {
   /// zstd on its own, with the level and the checksum that records have: packing on all threads, as
   /// records are packed, unpacking on one.
   private init(zstdOf content: [UInt8], packing: Bool) throws {
-    let packers = try (0..<(packing ? Parallelism.threads : 1)).map { _ in try Packer(content) }
+    let packers = (0..<(packing ? Parallelism.threads : 1)).map { _ in Packer(content) }
     self.init(content.count * packers.count) {
       let sound = Guarded(true)
       parallelTasks(packers.count) { i in
@@ -100,7 +100,7 @@ struct Yardstick {
     private var packed: [UInt8], unpacked: [UInt8]
     private var size = 0
 
-    init(_ content: [UInt8]) throws {
+    init(_ content: [UInt8]) {
       packed = [UInt8](repeating: 0, count: ZSTD_compressBound(content.count))
       unpacked = content
       ZSTD_CCtx_setParameter(packer, ZSTD_c_compressionLevel, 1)

@@ -26,11 +26,8 @@ struct Difference {
       compare(
         "input", a.inputs.mapValues { .string($0) }, b.inputs.mapValues { .string($0) })
       if a.seed != b.seed {
-        lines.append(
-          (
-            "seed",
-            [a.seed, b.seed].map { $0.map(String.init) ?? "none" }.joined(separator: " and ")
-          ))
+        let seeds = [a.seed, b.seed].map { $0.map(String.init) ?? "none" }
+        lines.append(("seed", seeds.joined(separator: " and ")))
       }
       if a.shards.isEmpty {
         compareFiles(a, b)

@@ -145,6 +145,10 @@ import Testing
     let numbers = BlockwiseNumbers(zeros: count, .signed)
     #expect(numbers.array == [Float](repeating: 0, count: count))
     numbers.set(values)
+    for block in 0..<3 {
+      let own = values[block * 256..<min(count, (block + 1) * 256)]
+      #expect(numbers.scales[block] == own.map(abs).max())
+    }
     for (value, found) in zip(values, numbers.array) {
       let error = abs(value - found)
       #expect(error <= 0.03 * abs(value))

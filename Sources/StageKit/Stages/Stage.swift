@@ -71,7 +71,8 @@ public final class Stage: Sendable {
   /// Whether SIGINT or SIGTERM came.
   public var interrupted: Bool { Interrupt.isPending }
 
-  /// Throws 75 after a signal. Called between two units of work, where stopping loses little.
+  /// Throws 75 after a signal. Called between two units of work, where stopping loses little, and where
+  /// the kernels may give memory back.
   public func checkInterrupt() throws {
     BufferPool.endUnit()
     guard interrupted else { return }
