@@ -103,33 +103,41 @@ extension ArtifactWriter {
   }
 
   /// Looks at what is there, and changes nothing but to take back what was moved aside.
-  static func examine(_ directory: String, _ recipe: Recipe, redo: String?) throws -> Found {
+  static func examine(
+    _ directory: String, _ recipe: Recipe, _ share: Share, redo: String?
+  ) throws -> Found {
     let identity = recipe.identity
     let superseded = Superseded(directory: directory)
     try superseded.settle()
-    var found = examine(directory, recipe, identity, redo: redo)
+    var found = look(directory, recipe, identity, share, redo: redo)
     if redo == nil, case .other(let present, _) = found,
       try superseded.takeBack(identity, present: present)
     {
-      found = examine(directory, recipe, identity, redo: nil)
+      found = look(directory, recipe, identity, share, redo: nil)
     }
     return found
   }
 
-  private static func examine(
-    _ directory: String, _ recipe: Recipe, _ identity: String, redo: String?
+  /// As `examine`, of this share's shards, and changes nothing at all.
+  static func look(
+    _ directory: String, _ recipe: Recipe, _ identity: String, _ share: Share, redo: String?
   ) -> Found {
     let hasManifest = Files.exists(Files.join(directory, Manifest.fileName))
     let old = try? ArtifactReader.manifest(in: directory)
-    let journal = Journal.read(in: directory)
-    if let redo { return .other(identity: old?.identity ?? journal?.identity, reason: redo) }
+    let journal = Journal.read(in: directory, share: share)
+    // Of several shares the first one begins anew: the others find it begun.
+    if let redo, share == .all || hasManifest {
+      return .other(identity: old?.identity ?? journal?.identity, reason: redo)
+    }
     if let old, old.identity == identity {
       let checked = CheckedFiles(directory: directory)
       func isSound(_ file: Manifest.File) -> Bool { (try? checked.check(file)) != nil }
       guard old.files.allSatisfy(isSound) else {
         return .other(identity: identity, reason: "what was there is damaged")
       }
-      let sound = old.shards.filter { isSound($0.asFile) }
+      let sound = old.shards.filter { shard in
+        !share.contains(shardNumber(shard.file) ?? 0) || isSound(shard.asFile)
+      }
       if sound.count == old.shards.count { return .complete }
       return .damaged(old, sound: sound)
     }
@@ -151,9 +159,7 @@ extension ArtifactWriter {
     let superseded = Superseded(directory: directory)
     guard reason != nil else {
       // Partial files, metrics and scratch of a run that was killed before its first word.
-      for name in try Files.list(directory) where name.hasSuffix(OutputFile.suffix) {
-        try Files.remove(Files.join(directory, name))
-      }
+      try OutputFile.removeLeftovers(in: directory)
       try Files.removeTree(Files.join(directory, scratchName))
       return nil
     }
@@ -162,25 +168,28 @@ extension ArtifactWriter {
     return discard ? nil : place
   }
 
-  private static func isShard(_ name: String) -> Bool {
-    name.hasPrefix("shard-") && (name.hasSuffix(".lmdb") || name.hasSuffix(OutputFile.suffix))
-  }
-
-  /// Keeps the shards whose bytes are as they were written.
-  static func keepSound(_ journal: Journal, in directory: String) throws -> Journal {
-    var sound = Journal(identity: journal.identity, recipe: journal.recipe)
+  /// The share's shards whose bytes are as they were written; what else lies there of the share goes.
+  static func keepSound(_ journal: Journal, of share: Share, in directory: String) throws -> Journal
+  {
+    var sound = journal
     let checked = CheckedFiles(directory: directory)
-    for (number, shard) in journal.shards where shard.file == shardName(number) {
-      guard (try? checked.check(shard.asFile)) != nil else { continue }
-      sound.shards[number] = shard
-      sound.tensors[number] = journal.tensors[number]
-      sound.lines[number] = journal.lines[number]
+    for (number, entry) in journal.shards {
+      let stamp = CheckedFiles.stamp(Files.join(directory, entry.shard.file))
+      if stamp != nil, stamp == entry.stamp { continue }
+      if (try? checked.check(entry.shard.asFile)) != nil {
+        sound.shards[number]?.stamp = stamp
+      } else {
+        try sound.remove(number, in: directory)
+      }
     }
-    let kept = Set(sound.shards.values.map(\.file))
-    for name in try Files.list(directory) where isShard(name) && !kept.contains(name) {
+    let kept = Set(sound.shards.values.map(\.shard.file))
+    for name in try Files.list(directory) where !kept.contains(name) {
+      // A shard, or one that was being written.
+      guard name.hasSuffix(".lmdb") || name.hasSuffix(OutputFile.suffix),
+        let number = shardNumber(name.prefix { $0 != "." } + ".lmdb"), share.contains(number)
+      else { continue }
       try Files.remove(Files.join(directory, name))
     }
-    try sound.write(in: directory)
     return sound
   }
 }

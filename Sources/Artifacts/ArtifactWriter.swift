@@ -13,12 +13,16 @@ import Synchronization
 /// - An earlier artifact made from other settings or inputs is moved aside (`Superseded`) and goes
 ///   when the new one is finished.
 /// - A folder that holds anything but an artifact of this kind is refused.
+/// - Several processes may work on one artifact, each on its `Share` of the shards; the one without a
+///   share makes what is missing then, and writes the manifest.
 ///
 /// Safe to use from several threads; different shards may be written at the same time.
 public final class ArtifactWriter: Sendable {
   public let directory: String
   public let kind: ArtifactKind
   public let samplesPerShard: Int
+  /// The shards that this process makes.
+  public let share: Share
   /// The folder already holds this very artifact, finished: nothing is to be done.
   public let isComplete: Bool
   /// An interrupted run of the same settings and inputs is being continued.
@@ -39,7 +43,7 @@ public final class ArtifactWriter: Sendable {
   private let version: String
   private let level: Int32
   private let start = ContinuousClock.now
-  private let lock: Mutex<ArtifactLock?>
+  private let lease: Mutex<Lease?>
   private let state: Mutex<State>
   private let checked: CheckedFiles
 
@@ -57,20 +61,25 @@ public final class ArtifactWriter: Sendable {
   ///   - redo: why to make it again though it is there.
   ///   - discard: remove what was there at once instead of moving it aside.
   ///   - level: zstd's level. Floats and noisy pixels, which fill the shards, pack no better at 3.
+  ///   - share: which shards this process makes; `finish` is for those that make all.
+  ///   - patience: how long another machine's writer is watched that does not count on.
   ///   - before: checks that there is something to do for: called once that is known, before
   ///     anything in the folder is touched.
-  /// Throws 73 when the folder cannot be written, is being written, or holds something else, and
-  /// what `before` throws.
+  /// Throws 73 when the folder cannot be written, one of the shards is being written, or the folder
+  /// holds something else, and what `before` throws.
   public init(
     directory: String, kind: ArtifactKind, settings: JSON, execution: JSON = [:],
     inputs: [String: String] = [:], seed: UInt64? = nil, threads: Int = 1,
     samplesPerShard: Int = 128, program: String? = nil, version: String = "0.1.0",
-    redo: String? = nil, discard: Bool = false, level: Int32 = 1, before: () throws -> Void = {}
+    redo: String? = nil, discard: Bool = false, level: Int32 = 1, share: Share = .all,
+    patience: Duration = .seconds(45), before: () throws -> Void = {}
   ) throws {
     precondition(samplesPerShard > 0)
+    precondition(share == .all || !discard, "a share does not discard what others made")
     self.directory = directory
     self.kind = kind
     self.samplesPerShard = samplesPerShard
+    self.share = share
     recipe = Recipe(
       kind: kind, settings: settings, inputs: inputs, seed: seed, samplesPerShard: samplesPerShard)
     self.execution = execution
@@ -83,14 +92,12 @@ public final class ArtifactWriter: Sendable {
     let isNew = !Files.isDirectory(directory)
     try Files.makeDirectory(directory)
     try ArtifactWriter.refuseForeign(directory, kind: kind)
-    let lock = try ArtifactLock(directory: directory)
-    let found = try ArtifactWriter.examine(
-      directory, recipe, redo: redo ?? (discard ? "it is made again as asked" : nil))
-    if case .complete = found {
-      // A run that ended between writing the manifest and removing the journal was complete.
-      try Files.remove(Files.join(directory, Journal.fileName))
-      try Files.removeTree(Files.join(directory, ArtifactWriter.scratchName))
-    } else {
+    let admission = Admission(
+      directory: directory, share: share, identity: identity, patience: patience)
+    let begun = try ArtifactWriter.begin(
+      admission, recipe, redo: redo ?? (discard ? "it is made again as asked" : nil),
+      discard: discard
+    ) {
       do {
         try before()
       } catch {
@@ -98,35 +105,13 @@ public final class ArtifactWriter: Sendable {
         throw error
       }
     }
-
-    var journal = Journal(identity: identity, recipe: recipe.json)
-    var repaired: Manifest?
-    var movedAside: String?
-    var startedOver: String?
-    var isContinuing = false
-    switch found {
-    case .complete: break
-    case .damaged(let manifest, let sound):
-      repaired = manifest
-      for shard in sound {
-        if let number = ArtifactWriter.shardNumber(shard.file) { journal.shards[number] = shard }
-      }
-    case .unfinished(let earlier):
-      journal = try ArtifactWriter.keepSound(earlier, in: directory)
-      isContinuing = true
-    case .other(let present, let reason):
-      movedAside = try ArtifactWriter.giveWay(
-        directory, identity: present, reason: reason, discard: discard)
-      startedOver = reason
-      try journal.write(in: directory)
-    }
-    isComplete = if case .complete = found { true } else { false }
-    self.isContinuing = isContinuing
-    self.repaired = repaired
-    self.startedOver = startedOver
-    self.movedAside = movedAside
-    self.lock = Mutex(isComplete ? nil : lock)
-    state = Mutex(State(journal: journal))
+    isComplete = begun.isComplete
+    isContinuing = begun.isContinuing
+    repaired = begun.repaired
+    startedOver = begun.startedOver
+    movedAside = begun.movedAside
+    lease = Mutex(begun.isComplete ? nil : begun.lease)
+    state = Mutex(State(journal: begun.journal))
     checked = CheckedFiles(directory: directory)
   }
 
@@ -141,14 +126,15 @@ public final class ArtifactWriter: Sendable {
   /// The shard that a sample belongs to.
   public func shard(of index: Int) -> Int { index / samplesPerShard }
 
-  /// Numbers of the shards that are done, ascending.
+  /// Numbers of the share's shards that are done, ascending.
   public var finishedShards: [Int] { state.withLock { $0.journal.shards.keys.sorted() } }
 
-  /// The shards still to be written for these samples, each with its samples, ascending.
+  /// The shards of this share still to be written for these samples, each with its samples,
+  /// ascending.
   public func unfinishedShards(of indices: [Int]) -> [(shard: Int, indices: [Int])] {
     let finished = Set(finishedShards)
     return Dictionary(grouping: indices.sorted(), by: shard(of:))
-      .filter { !finished.contains($0.key) }
+      .filter { share.contains($0.key) && !finished.contains($0.key) }
       .sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
@@ -156,7 +142,7 @@ public final class ArtifactWriter: Sendable {
   public var shards: [ShardFile] {
     get throws {
       try state.withLock { $0.journal.shards }.sorted { $0.key < $1.key }
-        .map { try ShardFile(path: path($0.value.file)) }
+        .map { try ShardFile(path: path($0.value.shard.file)) }
     }
   }
 
@@ -165,7 +151,7 @@ public final class ArtifactWriter: Sendable {
     return "shard-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".lmdb"
   }
 
-  static func shardNumber(_ name: String) -> Int? {
+  static func shardNumber(_ name: some StringProtocol) -> Int? {
     guard name.hasPrefix("shard-"), name.hasSuffix(".lmdb"),
       let number = Int(name.dropFirst(6).dropLast(5)), shardName(number) == name
     else { return nil }
@@ -176,8 +162,8 @@ public final class ArtifactWriter: Sendable {
   /// - Parameter shards: of these alone.
   public func lines(of shards: Set<Int>? = nil) -> [String] {
     state.withLock { state in
-      state.journal.lines.filter { shards?.contains($0.key) ?? true }
-        .sorted { $0.key < $1.key }.map(\.value)
+      state.journal.shards.filter { shards?.contains($0.key) ?? true }
+        .sorted { $0.key < $1.key }.compactMap(\.value.line)
     }
   }
 
@@ -218,19 +204,36 @@ public final class ArtifactWriter: Sendable {
           axes: kind.axes(of: name, rank: tensor.shape.count))
       }
     }
+    try requireHeld()
     let file = try records.commit()
     let shard = Manifest.Shard(
       file: name, records: indices.count, first: indices.first, last: indices.last,
       bytes: file.bytes, checksum: file.checksum)
-    checked.note(name, checksum: shard.checksum)
+    let entry = Journal.Entry(
+      shard: shard, tensors: described.values.sorted { naturallyPrecedes($0.name, $1.name) },
+      line: line, stamp: CheckedFiles.stamp(path))
     try state.withLock {
-      $0.journal.shards[number] = shard
       // A repair has its journal in the manifest, which stays.
-      if repaired != nil { return }
-      $0.journal.lines[number] = line
-      $0.journal.tensors[number] = described.values.sorted { naturallyPrecedes($0.name, $1.name) }
-      try $0.journal.write(in: directory)
+      if repaired == nil {
+        try $0.journal.add(number, entry, in: directory)
+      } else {
+        $0.journal.shards[number] = entry
+        checked.note(name, checksum: shard.checksum)
+      }
     }
+  }
+
+  /// Throws 73 when another process took this one for dead and goes on with its work.
+  private func requireHeld() throws { try lease.withLock { try $0?.requireHeld() } }
+
+  /// Tells whoever looks how far this process is.
+  /// - Parameter unit: a plural: samples, steps.
+  public func note(done: Int, of total: Int, _ unit: String, seconds: Double, fresh: Int) {
+    let json: JSON = [
+      "done": .int(done), "total": .int(total), "unit": .string(unit), "fresh": .int(fresh),
+      "seconds": .number((seconds * 10).rounded() / 10),
+    ]
+    lease.withLock { $0?.note(String(json.text().dropFirst().dropLast())) }
   }
 
   // MARK: Files
@@ -283,13 +286,16 @@ public final class ArtifactWriter: Sendable {
   public func finish(
     facts: [String: JSON] = [:], wallSeconds: Double? = nil, peakBytes: Int? = nil
   ) throws -> Manifest {
+    precondition(share == .all, "the manifest is written by who makes all shards")
+    try requireHeld()
     let (journal, files) = state.withLock { ($0.journal, $0.files) }
-    let shards = journal.shards.sorted { $0.key < $1.key }.map(\.value)
+    let entries = journal.shards.sorted { $0.key < $1.key }.map(\.value)
+    let shards = entries.map(\.shard)
     var manifest: Manifest
     if let repaired {
       if shards == repaired.shards {
         try Files.removeTree(path(ArtifactWriter.scratchName))
-        lock.withLock { $0 = nil }
+        lease.withLock { $0 = nil }
         return repaired
       }
       manifest = repaired
@@ -309,15 +315,19 @@ public final class ArtifactWriter: Sendable {
     try Files.remove(path(Journal.fileName))
     try Files.removeTree(path(ArtifactWriter.scratchName))
     try Superseded(directory: directory).removeAll()
-    checked.keep(manifest.everyFile.map(\.file))
-    lock.withLock { $0 = nil }
+    checked.keep(
+      manifest.everyFile.map(\.file),
+      entries.compactMap { entry in entry.stamp.map { (entry.shard.asFile, $0) } })
+    lease.withLock { $0 = nil }
     return manifest
   }
 
   private static func tensors(_ journal: Journal) -> [Manifest.TensorDescription] {
     var tensors: [String: Manifest.TensorDescription] = [:]
-    for (_, described) in journal.tensors.sorted(by: { $0.key < $1.key }) {
-      for tensor in described where tensors[tensor.name] == nil { tensors[tensor.name] = tensor }
+    for (_, entry) in journal.shards.sorted(by: { $0.key < $1.key }) {
+      for tensor in entry.tensors where tensors[tensor.name] == nil {
+        tensors[tensor.name] = tensor
+      }
     }
     return tensors.values.sorted { naturallyPrecedes($0.name, $1.name) }
   }

@@ -22,6 +22,10 @@ final class CheckedFiles: Sendable {
 
   init(directory: String) {
     self.directory = directory
+    entries = Mutex(CheckedFiles.read(directory))
+  }
+
+  private static func read(_ directory: String) -> [String: Entry] {
     let path = Files.join(directory, CheckedFiles.fileName)
     var known: [String: Entry] = [:]
     for line in ((try? Files.read(path, limit: 1 << 26)) ?? []).split(separator: 10) {
@@ -30,10 +34,11 @@ final class CheckedFiles: Sendable {
         known[String(words[2])] = Entry(stamp: String(words[0]), checksum: String(words[1]))
       }
     }
-    entries = Mutex(known)
+    return known
   }
 
-  private static func stamp(_ path: String) -> String? {
+  /// Size and time of change of a file; nil where there is none.
+  static func stamp(_ path: String) -> String? {
     Files.status(path).map { info in
       let fraction = String(info.st_mtim.tv_nsec)
       let zeros = String(repeating: "0", count: 9 - fraction.count)
@@ -47,14 +52,22 @@ final class CheckedFiles: Sendable {
     save { $0[name] = Entry(stamp: stamp, checksum: checksum) }
   }
 
-  /// Keeps the notes on these files alone.
-  func keep(_ names: some Sequence<String>) {
+  /// Keeps the notes on these files alone, and adds those that were sound when they had their stamps.
+  func keep(_ names: some Sequence<String>, _ sound: [(Manifest.File, stamp: String)] = []) {
     let names = Set(names)
-    save { $0 = $0.filter { names.contains($0.key) } }
+    save { entries in
+      for (file, stamp) in sound {
+        entries[file.file] = Entry(stamp: stamp, checksum: file.checksum)
+      }
+      entries = entries.filter { names.contains($0.key) }
+    }
   }
 
   private func save(_ change: (inout [String: Entry]) -> Void) {
     entries.withLock { entries in
+      // Others that look beside us have their notes there; the last to write may lose one of them,
+      // and that file is looked at again.
+      entries.merge(CheckedFiles.read(directory)) { mine, _ in mine }
       change(&entries)
       let lines = entries.sorted { $0.key < $1.key }
         .map { "\($0.value.stamp) \($0.value.checksum) \($0.key)\n" }.joined()

@@ -171,7 +171,7 @@ public enum Files {
 
   /// Removes a folder that was just made and is still empty but for its lock.
   static func removeUntouched(_ directory: String) {
-    guard let names = try? list(directory), names.allSatisfy({ $0 == ArtifactLock.fileName }) else {
+    guard let names = try? list(directory), names.allSatisfy({ $0.hasPrefix(Lease.prefix) }) else {
       return
     }
     try? removeTree(directory)

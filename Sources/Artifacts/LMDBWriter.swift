@@ -3,8 +3,9 @@ import Failures
 import Glibc
 
 /// Writes a shard through liblmdb: one table, keys in ascending order, under a temporary name until
-/// `commit`. The same entries give the same bytes: pages are made in the mapped file, which is zero
-/// where nothing was written, not on the heap (`MDB_WRITEMAP`).
+/// `commit`. The same entries give the same bytes: liblmdb clears what it does not fill of a page. They
+/// are written by ordinary writes, since a map that is written through (`MDB_WRITEMAP`) is not to be
+/// had on every network file system.
 final class LMDBWriter {
   private let path: String
   private let temporary: String
@@ -13,17 +14,16 @@ final class LMDBWriter {
   private var waitingBytes = 0
   private var lastKey: [UInt8] = []
   private var mapSize = 16 * LMDB.pageSize
-  private var reserved = 0
 
   /// Entries are handed over in transactions of about this many bytes.
-  private static let transactionBytes = 8 << 20
+  static let transactionBytes = 8 << 20
 
   /// Throws 73 when the file cannot be created.
   init(_ path: String) throws {
     self.path = path
-    temporary = path + OutputFile.suffix
+    temporary = OutputFile.temporary(path)
     unlink(temporary)
-    let flags = UInt32(MDB_NOSUBDIR | MDB_WRITEMAP | MDB_NOLOCK | MDB_NOSYNC)
+    let flags = UInt32(MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC)
     guard mdb_env_create(&environment) == 0,
       mdb_env_set_mapsize(environment, mapSize) == 0
     else { throw Failure(.software, "liblmdb has no memory", at: path) }
@@ -59,7 +59,6 @@ final class LMDBWriter {
   /// written into the file, and readers map as much.
   private func flush() throws {
     mapSize += waitingBytes / LMDB.pageSize * LMDB.pageSize + 16 * LMDB.pageSize
-    try reserve(mapSize)
     try check(mdb_env_set_mapsize(environment, mapSize))
     var transaction: OpaquePointer?
     try check(mdb_txn_begin(environment, nil, 0, &transaction))
@@ -86,16 +85,6 @@ final class LMDBWriter {
     try check(mdb_txn_commit(transaction))
     waiting = []
     waitingBytes = 0
-  }
-
-  /// Takes the file's blocks before anything is written through the map: a write into a map that
-  /// the disk has no room for ends the process.
-  private func reserve(_ bytes: Int) throws {
-    let descriptor = open(temporary, O_RDWR | O_CLOEXEC)
-    guard descriptor >= 0 else { return try check(errno) }
-    defer { close(descriptor) }
-    try check(posix_fallocate(descriptor, off_t(reserved), off_t(bytes - reserved)))
-    reserved = bytes
   }
 
   /// Makes the shard last and gives it its name; returns its size and the digest of its bytes.

@@ -1,8 +1,9 @@
 import Failures
 import Glibc
 
-/// A file that appears under its name only once complete: written as `NAME.partial`, synced,
-/// renamed. Dropped without `commit()`, it leaves nothing behind.
+/// A file that appears under its name only once complete: written as `NAME.TAG.partial`, synced,
+/// renamed. Dropped without `commit()`, it leaves nothing behind. The tag is the process's: two that
+/// write the same file do not disturb each other.
 public final class OutputFile {
   public let path: String
   private let temporary: String
@@ -14,12 +15,22 @@ public final class OutputFile {
   public var digest: Digest?
 
   static let suffix = ".partial"
+
+  /// What a file is called while this process writes it.
+  static func temporary(_ path: String) -> String { "\(path).\(ProcessTag.own)\(suffix)" }
+
+  /// Removes what killed processes left half-written in a folder. Throws 73.
+  static func removeLeftovers(in directory: String) throws {
+    for name in (try? Files.list(directory)) ?? [] where name.hasSuffix(suffix) {
+      try Files.remove(Files.join(directory, name))
+    }
+  }
   private static let bufferSize = 1 << 20
 
   /// Throws 73 when the file cannot be created.
   public init(_ path: String) throws {
     self.path = path
-    temporary = path + OutputFile.suffix
+    temporary = OutputFile.temporary(path)
     descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
       throw Files.uncreated(
@@ -100,6 +111,14 @@ public final class OutputFile {
     }
     Files.synchronize(Files.parent(of: path))
   }
+}
+
+/// A word that no other process on any machine has now.
+enum ProcessTag {
+  static let own: String = {
+    let digits = String(UInt32.random(in: 0 ... .max), radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
+  }()
 }
 
 /// Writes a file that is never seen half-written: temporary name, sync, rename. Throws 73 when it

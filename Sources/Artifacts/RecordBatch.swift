@@ -30,10 +30,11 @@ struct RecordBatch {
   }
 
   /// The most memory that records of so many bytes take here: those that wait, those packed before
-  /// them, and on each thread one that is being packed.
+  /// them, on each thread one that is being packed, and what liblmdb writes at a time.
   static func memory(record: Int) -> Int {
     let waiting = min(fullest * record, max(most, record))
     return 2 * waiting + 2 * min(Parallelism.threads * record, waiting)
+      + max(record, LMDBWriter.transactionBytes)
   }
 
   private mutating func pack() throws {

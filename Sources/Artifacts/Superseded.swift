@@ -28,7 +28,7 @@ struct Superseded {
   private var contents: [String] {
     get throws {
       try Files.list(directory).filter {
-        $0 != ArtifactLock.fileName && !$0.hasPrefix(Superseded.prefix)
+        !$0.hasPrefix(Lease.prefix) && !$0.hasPrefix(Superseded.prefix)
       }
     }
   }

@@ -25,6 +25,7 @@ struct Evaluate: StageCommand {
   var images: String?
   @Option(help: "The evaluation artifact to write.")
   var output: String
+  @OptionGroup var part: ShareOptions
   @OptionGroup var common: CommonOptions
 
   /// The unit of resuming: what an interruption loses at most.
@@ -46,7 +47,7 @@ struct Evaluate: StageCommand {
         at: output, kind: .evaluation,
         settings: ["evaluate": settings.json, "generation": examiner.settings],
         execution: ["evaluate": settings.execution], inputs: inputs,
-        samplesPerShard: Evaluate.questionsPerShard)
+        samplesPerShard: Evaluate.questionsPerShard, share: part.wanted)
     else { return }
     var rejects = try Rejects(
       asked, settings, benchmark: benchmark, path: writer.path(Rejects.file))
@@ -56,7 +57,7 @@ struct Evaluate: StageCommand {
         try rejects.add(reject.reason, reject.code, questions[index], at: asked.places[index])
       }
     }
-    try stage.writeShards(
+    let isWhole = try stage.writeShards(
       of: Array(questions.indices), to: writer, unit: "questions", label: "evaluate"
     ) { members, append, advance in
       var correct = 0
@@ -83,6 +84,7 @@ struct Evaluate: StageCommand {
       }
       return [("correct", .int(correct))]
     }
+    guard isWhole else { return }
     let predictions = try writer.shards.flatMap { shard in
       try shard.indices.compactMap { index -> Prediction? in
         let record = try shard.record(index)

@@ -34,6 +34,7 @@ struct Extract: StageCommand {
   var features: String?
   @Option(help: "The features artifact to write.")
   var output: String
+  @OptionGroup var part: ShareOptions
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
@@ -68,7 +69,7 @@ struct Extract: StageCommand {
       let writer = try stage.artifact(
         at: output, kind: .features,
         settings: .object(recipe), execution: ["extract": settings.execution], inputs: inputs,
-        samplesPerShard: reader.artifact.manifest.samplesPerShard,
+        samplesPerShard: reader.artifact.manifest.samplesPerShard, share: part.wanted,
         before: {
           let passes = try SampleSurvey(reader).extractionPasses(
             tokens: settings.tokensPerBatch,
@@ -82,8 +83,9 @@ struct Extract: StageCommand {
     else { return }
     // What a share leaves out is in it for its visual embeddings alone.
     let indices = stores ? reader.indices : heard
-    try stage.writeShards(of: indices, to: writer, unit: "samples", label: "extract") {
-      indices, append, advance in
+    let isWhole = try stage.writeShards(
+      of: indices, to: writer, unit: "samples", label: "extract"
+    ) { indices, append, advance in
       try forEachGroup(
         indices, limit: settings.tokensPerBatch,
         read: { try reader.example($0, patches: known == nil) },
@@ -95,6 +97,7 @@ struct Extract: StageCommand {
       }
       return []
     }
+    guard isWhole else { return }
     var facts: [String: JSON] = [
       "positions": .int(try reader.supervisedPositions()), "model": .string(model),
       "layers": .array(targets.map { .int($0) }),

@@ -27,7 +27,8 @@ struct Preparation {
 
   static let rejectsFile = "rejects.jsonl"
 
-  mutating func run(_ reader: DatasetReader) throws -> ShardNote {
+  /// Makes the shards of the writer's share. Returns what is known of all; nil where there are others.
+  mutating func run(_ reader: DatasetReader) throws -> ShardNote? {
     let scratch = try writer.scratchDirectory()
     let finished = Set(writer.finishedShards)
     let settled = Dictionary(
@@ -38,12 +39,13 @@ struct Preparation {
       })
     let metrics = try ShardMetrics(writer, done: Set(settled.keys))
     defer { metrics.close() }
-    let done = settled.keys.reduce(0) { $0 + indices($1).count }
-    if done > 0 { stage.log.info("continuing: \(done) of \(total) entries are done") }
-    let progress = stage.progress(total: total, unit: "samples", label: "prepare", done: done)
     let shards = 0...(total - 1) / writer.samplesPerShard
+    let mine = shards.reduce(0) { $0 + (writer.share.contains($1) ? indices($1).count : 0) }
+    let done = settled.keys.reduce(0) { $0 + indices($1).count }
+    if done > 0 { stage.log.info("continuing: \(done) of \(mine) entries are done") }
+    let progress = stage.progress(total: mine, unit: "samples", label: "prepare", done: done)
     for shard in shards {
-      if let note = settled[shard] {
+      if let note = writer.share.contains(shard) ? settled[shard] : ShardNote() {
         for _ in indices(shard) { _ = try reader.next() }
         all.totals += note.totals
         all.rejects += note.rejects
@@ -64,11 +66,12 @@ struct Preparation {
     }
     if writer.repaired != nil {
       progress.finish()
-      return all
+      return stage.isWhole(writer) ? all : nil
     }
     progress.finish(
       note: "\(all.totals.tokens) tokens, \(all.totals.supervised) supervised, "
         + "\(all.rejects.count) rejected")
+    guard stage.isWhole(writer) else { return nil }
     try check(final: true)
     try writer.writeFile(Preparation.rejectsFile, Array(rejectLines.utf8))
     try ImageFolder.write(in: writer.directory) { put in

@@ -40,6 +40,7 @@ struct PrepareCommand: StageCommand {
       valueName: "n"))
   var spread: Int?
 
+  @OptionGroup var part: ShareOptions
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -71,7 +72,8 @@ struct PrepareCommand: StageCommand {
         execution: settings.execution,
         inputs: try inputs(tokenizer, template, processor),
         samplesPerShard: settings.samplesPerShard,
-        redo: try folder.firstChange(since: output).map { "the image \($0) is another one now" })
+        redo: try folder.firstChange(since: output).map { "the image \($0) is another one now" },
+        share: part.wanted)
     else { return }
     let builder = SampleBuilder(
       parts: parts, processor: processor,
@@ -81,7 +83,9 @@ struct PrepareCommand: StageCommand {
     var preparation = Preparation(
       stage: stage, writer: writer, builder: builder, total: entries,
       mostRejects: spread == nil ? settings.maxRejectShare : 1)
-    let note = try preparation.run(try DatasetReader(path: dataset, every: stride))
+    guard let note = try preparation.run(try DatasetReader(path: dataset, every: stride)) else {
+      return
+    }
     try stage.finish(
       writer, facts: facts(note, entries, of: survey.count, tokenizer, processor, settings))
   }

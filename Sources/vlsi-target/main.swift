@@ -34,6 +34,7 @@ struct Target: StageCommand {
   var form: TargetSettings.Form?
   @Option(help: "The targets artifact to write.")
   var output: String
+  @OptionGroup var part: ShareOptions
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
@@ -46,6 +47,7 @@ struct Target: StageCommand {
       let writer = try stage.artifact(
         at: output, kind: .targets, settings: ["target": settings.json], inputs: computation.inputs,
         samplesPerShard: computation.features.artifact.manifest.samplesPerShard,
+        share: part.wanted,
         before: {
           try stage.plan(memory: computation.plannedBytes, advice: "Name fewer target layers.")
         })
@@ -58,8 +60,9 @@ struct Target: StageCommand {
 
     let all = computation.features.artifact.indices
     let indices = stage.limit.map { Array(all.prefix($0)) } ?? all
-    try stage.writeShards(of: indices, to: writer, unit: "samples", label: "target") {
-      members, append, advance in
+    let isWhole = try stage.writeShards(
+      of: indices, to: writer, unit: "samples", label: "target"
+    ) { members, append, advance in
       var entropy = MeanEntropy()
       try computation.forEachGroup(members) { group in
         try stage.checkInterrupt()
@@ -72,7 +75,7 @@ struct Target: StageCommand {
       }
       return entropy.means(computation.layers).map { ("entropy.\($0)", .number($1)) }
     }
-    try stage.finish(writer, facts: computation.facts(settings))
+    if isWhole { try stage.finish(writer, facts: computation.facts(settings)) }
   }
 }
 

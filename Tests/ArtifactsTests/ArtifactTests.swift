@@ -76,11 +76,11 @@ import Testing
   }
 
   /// Leaves the folder as SIGKILL in the middle of the fourth shard would: finished shards, the
-  /// journal, a partial file and a lock that nobody holds.
+  /// journal and partial files.
   func leaveAsKilled(_ path: String) -> Bool {
     _ = failure { try writeFeatures(path, Self.indices, stopAfter: 3) }
     let partial = [UInt8](repeating: 7, count: 9000)
-    let made = [".lock", "shard-00003.lmdb.partial", "unfinished.json.partial"].map {
+    let made = ["shard-00003.lmdb.partial", "unfinished.json.partial"].map {
       FileManager.default.createFile(atPath: Files.join(path, $0), contents: Data(partial))
     }
     return made.allSatisfy { $0 }

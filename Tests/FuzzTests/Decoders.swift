@@ -101,10 +101,17 @@ struct Decoder {
       }
       try record.requireFinite(at: "record", advice: "")
     }
-    let (manifest, journal, shards) = try seedsOfStore(folder)
+    let (manifest, journal, done, shards) = try seedsOfStore(folder)
+    let identity = try JSON(parsing: journal, place: "journal")["identity"]?.asString ?? ""
+    let lease = Array(
+      """
+      {"token": "t", "host": "n7", "machine": "elsewhere", "process": 12, "started": 5,
+       "share": "0-of-2", "identity": "i", "count": 3}
+      """.utf8)
     let state = try seedOfState(folder)
     let checked = Fingerprint.text("twelve bytes")
     _ = try folder.folder("checked")
+    _ = try folder.folder("made/unfinished")
     try folder.write(Array("twelve bytes".utf8), to: "checked/a.lmdb")
     return [
       try Decoder("frame", .bytes, [packed.array]) {
@@ -125,7 +132,18 @@ struct Decoder {
       },
       try Decoder("journal", .json, [journal], quick: 1000) {
         try folder.write($0, to: Journal.fileName)
-        _ = Journal.read(in: folder.path)?.json.text()
+        _ = Journal.read(in: folder.path)?.recipe.text()
+      },
+      try Decoder("done", .json, [done], quick: 1000) {
+        try folder.write(
+          Array("{\"identity\": \"\(identity)\"}".utf8), to: "made/\(Journal.fileName)")
+        try folder.write($0, to: "made/unfinished/done-00000.json")
+        _ = Journal.read(in: folder("made"))?.shards[0]?.shard.json.text()
+      },
+      try Decoder("lease", .json, [lease], quick: 1000) {
+        try folder.write($0, to: ".lock")
+        let holder = Holder(folder(".lock"))
+        _ = (holder?.description, holder?.lives, holder?.share.contains(3))
       },
       try Decoder("verified", .text, [Array("12-1700000000.000000001 \(checked) a.lmdb\n".utf8)]) {
         try folder.write($0, to: "checked/" + CheckedFiles.fileName)
@@ -145,9 +163,9 @@ struct Decoder {
 
   private static func seedsOfStore(
     _ folder: TemporaryFolder
-  ) throws -> (manifest: [[UInt8]], journal: [UInt8], shards: [[UInt8]]) {
+  ) throws -> (manifest: [[UInt8]], journal: [UInt8], done: [UInt8], shards: [[UInt8]]) {
     let path = try folder.folder("artifact")
-    var journal: [UInt8] = []
+    var (journal, done): ([UInt8], [UInt8]) = ([], [])
     if !Files.exists(Files.join(path, Manifest.fileName)) {
       let writer = try ArtifactWriter(
         directory: path, kind: .features, settings: ["layers": [2]], inputs: ["samples": "abc"],
@@ -163,12 +181,13 @@ struct Decoder {
         }
       }
       journal = try Files.read(Files.join(path, Journal.fileName))
+      done = try Files.read(Files.join(path, "unfinished/done-00000.json"))
       try writer.writeFile("note.json", Array("{}".utf8))
       try writer.finish()
     }
     let names = try Files.list(path).filter { $0.hasSuffix(".lmdb") }
     return (
-      [try Files.read(Files.join(path, Manifest.fileName))], journal,
+      [try Files.read(Files.join(path, Manifest.fileName))], journal, done,
       try names.map { try Files.read(Files.join(path, $0)) }
     )
   }

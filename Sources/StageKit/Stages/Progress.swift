@@ -18,24 +18,37 @@ public final class Progress: Sendable {
   private let total: Int
   private let logger: Logger
   private let isVisible: Bool
+  private let tell: @Sendable (_ done: Int, _ fresh: Int, _ seconds: Double) -> Void
   private let start = Stage.monotonicSeconds()
   private let state: Mutex<State>
 
-  init(label: String, unit: String, total: Int, done: Int, logger: Logger, isVisible: Bool) {
+  /// - Parameter tell: called as units are done, with how many are, how many of these since the start,
+  ///   and the seconds since then.
+  init(
+    label: String, unit: String, total: Int, done: Int, logger: Logger, isVisible: Bool,
+    tell: @escaping @Sendable (_ done: Int, _ fresh: Int, _ seconds: Double) -> Void = { _, _, _ in
+    }
+  ) {
     self.label = label
     self.unit = unit
     self.total = total
     self.logger = logger
     self.isVisible = isVisible
+    self.tell = tell
+    tell(done, 0, 0)
     state = Mutex(State(done: done, resumedAt: done, nextLine: 5))
   }
 
   /// `count` more units are done. `note` stands behind the numbers, a loss for instance.
   public func advance(_ count: Int = 1, note: @autoclosure () -> String = "") {
-    guard isVisible else { return }
     let elapsed = Stage.monotonicSeconds() - start
-    let (bar, line): (String?, String?) = state.withLock { state in
+    let (done, fresh) = state.withLock { state in
       state.done += count
+      return (state.done, state.done - state.resumedAt)
+    }
+    tell(done, fresh, elapsed)
+    guard isVisible else { return }
+    let (bar, line): (String?, String?) = state.withLock { state in
       let live = Terminal.shared.isLive
       guard elapsed >= (live ? state.nextBar : state.nextLine) else { return (nil, nil) }
       state.note = note()

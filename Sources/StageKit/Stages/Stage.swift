@@ -1,7 +1,9 @@
+import Artifacts
 import Failures
 import Foundation
 import Kernels
 import Logging
+import Synchronization
 
 /// What a running stage has at hand: settings, log, progress, the clock, the signals.
 public final class Stage: Sendable {
@@ -24,6 +26,8 @@ public final class Stage: Sendable {
   let redo: Bool
 
   private let isQuiet: Bool
+  /// The artifact in the making.
+  private let writer = Mutex<ArtifactWriter?>(nil)
   private let memory = MemoryWatch()
   private let start = Stage.monotonicSeconds()
 
@@ -85,9 +89,17 @@ public final class Stage: Sendable {
   /// Starts a progress display over `total` units, of which `done` were finished by an earlier
   /// run. `unit` is a plural: samples, steps.
   public func progress(total: Int, unit: String, label: String, done: Int = 0) -> Progress {
-    Progress(
-      label: label, unit: unit, total: total, done: done, logger: log, isVisible: !isQuiet)
+    // Whoever asks how far the run is finds it in the artifact's folder.
+    let writer = writer.withLock { $0 }
+    return Progress(
+      label: label, unit: unit, total: total, done: done, logger: log, isVisible: !isQuiet
+    ) { done, fresh, seconds in
+      writer?.note(done: done, of: total, unit, seconds: seconds, fresh: fresh)
+    }
   }
+
+  /// The artifact whose progress is to be told.
+  func hold(_ writer: ArtifactWriter) { self.writer.withLock { $0 = writer } }
 
   /// Opens `metrics.jsonl` in an artifact's folder, with the lines of an earlier run that `keeping`
   /// accepts.
@@ -105,6 +117,7 @@ public final class Stage: Sendable {
 
   func close() {
     memory.stop()
+    writer.withLock { $0 = nil }
     Terminal.shared.showBar("")
   }
 

@@ -13,21 +13,38 @@ extension Stage {
   ///   - execution: what else of the sections is recorded.
   ///   - seeded: whether the seed decides the content.
   ///   - redo: why a finished one is made again all the same.
+  ///   - share: which of its shards this process makes.
   ///   - before: plans and checks; called when there is something to do, before anything in the
   ///     folder is touched, so that what is refused has cost nothing.
   /// Throws 73 when the folder cannot be written or holds something else, and what `before` throws.
   public func artifact(
     at directory: String, kind: ArtifactKind, settings: JSON, execution: JSON = [:],
     inputs: [String: String], seeded: Bool = false, samplesPerShard: Int = 128,
-    redo: String? = nil, before: () throws -> Void = {}
+    redo: String? = nil, share: Share = .all, before: () throws -> Void = {}
   ) throws -> ArtifactWriter? {
-    let settings = settled(settings, kind, at: directory)
-    let writer = try ArtifactWriter(
-      directory: directory, kind: kind, settings: settings, execution: execution, inputs: inputs,
-      seed: seeded ? seed : nil, threads: threads, samplesPerShard: samplesPerShard, program: name,
-      version: Stage.version, redo: redo, discard: self.redo, before: before)
+    guard share == .all || !self.redo else {
+      throw Failure(
+        .usage, "--redo removes what all shares made", at: name,
+        advice: "Run the command once without a share and with --redo --limit 1, or remove "
+          + "\(directory)")
+    }
+    func open() throws -> ArtifactWriter {
+      try ArtifactWriter(
+        directory: directory, kind: kind, settings: settled(settings, kind, at: directory),
+        execution: execution, inputs: inputs, seed: seeded ? seed : nil, threads: threads,
+        samplesPerShard: samplesPerShard, program: name, version: Stage.version, redo: redo,
+        discard: self.redo, share: share, before: before)
+    }
+    let writer: ArtifactWriter
+    do {
+      writer = try open()
+    } catch let failure as Failure where share != .all && failure.code == .cannotCreate {
+      // Beside us a share may just have begun, on a processor with another precision of its own.
+      writer = try open()
+    }
+    hold(writer)
     if writer.isComplete {
-      writer.confirm()
+      if share == .all { writer.confirm() }
       log.info("nothing to do: \(directory) is finished")
       return nil
     }
@@ -88,17 +105,18 @@ extension Stage {
   ///   - unit: a plural: samples, questions.
   ///   - body: appends the records of a shard's samples, calls `advance` with how many it has
   ///     done, and returns what to write to the metrics.
+  /// Returns whether the artifact is to be finished: not by one who makes a share of it.
   /// Throws 75 after a signal where `body` looks for one; finished shards stay.
   public func writeShards(
     of indices: [Int], to writer: ArtifactWriter, unit: String, label: String,
     _ body: (
       _ members: [Int], _ append: (Record) throws -> Void, _ advance: (Int) -> Void
     ) throws -> [(key: String, value: SettingValue)]
-  ) throws {
+  ) throws -> Bool {
     let pending = writer.unfinishedShards(of: indices)
     let left = pending.reduce(0) { $0 + $1.indices.count }
-    let progress = progress(
-      total: indices.count, unit: unit, label: label, done: indices.count - left)
+    let mine = indices.count { writer.share.contains(writer.shard(of: $0)) }
+    let progress = progress(total: mine, unit: unit, label: label, done: mine - left)
     let metrics = try ShardMetrics(writer)
     for (shard, members) in pending {
       try metrics.write(shard) { append in
@@ -112,6 +130,17 @@ extension Stage {
     }
     metrics.close()
     progress.finish()
+    return isWhole(writer)
+  }
+
+  /// Whether this process makes all of an artifact; where it makes a share, says that this is done.
+  public func isWhole(_ writer: ArtifactWriter) -> Bool {
+    guard writer.share != .all else { return true }
+    let count = writer.finishedShards.count { writer.share.contains($0) }
+    log.info(
+      "share \(writer.share.name) of \(writer.directory) is done, \(count) shards; the same command without a share finishes"
+    )
+    return false
   }
 
   /// Writes the manifest, with this stage's time and memory, and says so.
@@ -140,12 +169,13 @@ public struct ShardMetrics {
   private let writer: ArtifactWriter
   private let metrics: Metrics?
 
-  /// Starts the file with the lines of the shards that are done. A repair has all its lines.
+  /// Starts the file with the lines of the shards that are done. A repair has all its lines; a share
+  /// leaves the file to who finishes.
   /// - Parameter done: the finished shards that stay; nil for all.
   public init(_ writer: ArtifactWriter, done: Set<Int>? = nil) throws {
     self.writer = writer
     metrics =
-      writer.repaired == nil
+      writer.repaired == nil && writer.share == .all
       ? try Metrics(directory: writer.directory, lines: writer.lines(of: done)) : nil
   }
 

@@ -1,0 +1,89 @@
+import Failures
+import Glibc
+
+/// Who may write an artifact: one process all of it, or several their shares. They come in one at a
+/// time, so that each sees whom there is.
+struct Admission {
+  private static let gateName = Lease.prefix + "-opening"
+
+  let directory: String
+  let share: Share
+  let identity: String
+  let patience: Duration
+
+  /// Calls `body` with the folder's other writers, none of whom has a shard of this share, while nobody
+  /// else comes in; then takes the lease.
+  /// - Throws: 73 where another program writes one of these shards, what `body` throws.
+  func enter(_ body: (_ others: [Holder]) throws -> Void = { _ in }) throws -> Lease {
+    let gate = try pass()
+    defer { withExtendedLifetime(gate) {} }
+    let others = try holders()
+    if let other = others.first(where: { $0.share.overlaps(share) }) { throw taken(other) }
+    try body(others)
+    let path = Files.join(directory, leaseName)
+    guard let lease = try Lease(path, share: share, identity: identity) else {
+      throw taken(Holder(path))
+    }
+    return lease
+  }
+
+  private var leaseName: String {
+    share == .all ? Lease.prefix : "\(Lease.prefix)-\(share.name)"
+  }
+
+  private func taken(_ holder: Holder?) -> Failure {
+    Failure(
+      .cannotCreate, "another program is writing this artifact", at: directory,
+      found: holder?.description, advice: "Wait until it has ended")
+  }
+
+  /// Those who live; what others left is removed.
+  private func holders() throws -> [Holder] {
+    try Files.list(directory).filter(Admission.isLease).compactMap { name in
+      let path = Files.join(directory, name)
+      guard Holder.lives(path, patience: patience) else {
+        Admission.clear(path)
+        return nil
+      }
+      return Holder(path)
+    }
+  }
+
+  static func isLease(_ name: String) -> Bool {
+    name == Lease.prefix
+      || name.hasPrefix(Lease.prefix + "-") && name != gateName
+        && Share(name: name.dropFirst(Lease.prefix.count + 1)) != nil
+  }
+
+  /// The gate: waited for, since nobody stays there long.
+  private func pass() throws -> Lease {
+    let path = Files.join(directory, Admission.gateName)
+    let begun = ContinuousClock.now
+    while true {
+      if let gate = try Lease(path, share: share, identity: identity) { return gate }
+      if let holder = Holder(path), holder.lives == true {
+        guard begun.duration(to: .now) < .seconds(600) else { throw taken(holder) }
+        Lease.sleep(.milliseconds(20))
+      } else if !Holder.lives(path, patience: patience) {
+        Admission.clear(path)
+      }
+    }
+  }
+
+  /// Removes the lease of a holder that is dead, and no other's: between a look and a removal it may
+  /// have become somebody's who lives.
+  private static func clear(_ path: String) {
+    let dead = Holder(path)?.token
+    let aside = path + ".\(ProcessTag.own)\(OutputFile.suffix)"
+    guard rename(path, aside) == 0 else { return }
+    if Holder(aside)?.token != dead { link(aside, path) }
+    unlink(aside)
+  }
+
+  /// Who writes in a folder now, for those who only look. A dead one may be among them where another
+  /// machine's was.
+  static func writers(in directory: String) -> [Holder] {
+    ((try? Files.list(directory)) ?? []).filter(isLease)
+      .compactMap { Holder(Files.join(directory, $0)) }.filter { $0.lives != false }
+  }
+}

@@ -1,0 +1,91 @@
+import Failures
+
+extension ArtifactWriter {
+  /// A folder that was entered: the right to write there, and what goes on in it.
+  struct Opening {
+    let lease: Lease
+    var journal: Journal
+    var isComplete = false
+    var isContinuing = false
+    var repaired: Manifest?
+    var startedOver: String?
+    var movedAside: String?
+  }
+
+  /// Comes in, looks at what is there, and makes room where it is of no use.
+  static func begin(
+    _ admission: Admission, _ recipe: Recipe, redo: String?, discard: Bool,
+    before: () throws -> Void
+  ) throws -> Opening {
+    let (directory, share) = (admission.directory, admission.share)
+    let journal = Journal(identity: admission.identity, recipe: recipe.json)
+    var made: (reason: String?, place: String?)
+    func makeRoom(_ identity: String?, _ reason: String?) throws -> Found {
+      made = (
+        reason,
+        try giveWay(directory, identity: identity, reason: reason, discard: discard)
+      )
+      try journal.write(in: directory)
+      return .unfinished(journal)
+    }
+    var found: Found
+    let lease: Lease
+    if share == .all {
+      lease = try admission.enter()
+      found = try examine(directory, recipe, share, redo: redo)
+      if case .complete = found {} else { try before() }
+      if case .other(let present, let reason) = found {
+        found = try makeRoom(present, reason)
+        return Opening(
+          lease: lease, journal: journal, startedOver: made.reason, movedAside: made.place)
+      }
+    } else {
+      // What takes long comes first: while one comes in, the others wait.
+      found = look(directory, recipe, admission.identity, share, redo: redo)
+      if case .complete = found {} else { try before() }
+      lease = try admission.enter { others in
+        found = look(directory, recipe, admission.identity, share, redo: redo)
+        guard case .other = found else { return }
+        if let other = others.first {
+          throw Failure(
+            .cannotCreate,
+            "another program is writing this artifact with other settings or inputs",
+            at: directory, found: other.description, advice: "Wait until it has ended")
+        }
+        found = try examine(directory, recipe, share, redo: redo)
+        if case .other(let present, let reason) = found { found = try makeRoom(present, reason) }
+      }
+    }
+    var opening = Opening(
+      lease: lease, journal: journal, startedOver: made.reason, movedAside: made.place)
+    try goOn(found, share, in: directory, &opening)
+    return opening
+  }
+
+  private static func goOn(
+    _ found: Found, _ share: Share, in directory: String, _ opening: inout Opening
+  ) throws {
+    let scratch = Files.join(directory, scratchName)
+    switch found {
+    case .other: break
+    case .complete:
+      opening.isComplete = true
+      guard share == .all else { return }
+      // A run that ended between writing the manifest and removing the journal was complete.
+      try Files.remove(Files.join(directory, Journal.fileName))
+      try Files.removeTree(scratch)
+    case .damaged(let manifest, let sound):
+      opening.repaired = manifest
+      for shard in sound {
+        guard let number = shardNumber(shard.file) else { continue }
+        opening.journal.shards[number] = Journal.Entry(shard: shard, tensors: [])
+      }
+    case .unfinished(let earlier):
+      if share == .all {
+        for folder in [directory, scratch] { try OutputFile.removeLeftovers(in: folder) }
+      }
+      opening.journal = try keepSound(earlier, of: share, in: directory)
+      opening.isContinuing = share == .all || !opening.journal.shards.isEmpty
+    }
+  }
+}
