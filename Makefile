@@ -46,7 +46,7 @@ $(BUILT): Package.swift $(shell find Sources -type f 2> /dev/null)
 build: $(BUILT)
 
 test:
-	@pipeline/system.sh
+	@pipeline/system.sh tests
 	swift build $(SWIFT_FLAGS) --build-tests
 	VLSI_PYTHON=$$(pipeline/python.sh) swift test $(SWIFT_FLAGS) --skip-build
 
@@ -93,7 +93,7 @@ define announce
 endef
 
 STAGES := synthesize prepare extract verbalize target align finetune evaluate report
-.PHONY: $(foreach s,$(STAGES) distill compare plan check inputs graph dump verify clean,$(call stage_targets,$s))
+.PHONY: $(foreach s,$(STAGES) distill compare plan check inputs graph status dump verify clean,$(call stage_targets,$s))
 
 $(call stage_targets,synthesize): synthesize-%: runs/%/data/synthesis.json
 	$(announce)
@@ -118,8 +118,9 @@ $(call stage_targets,report): report-%: runs/%/report/manifest.json
 
 # MARK: A whole run
 
-# A preset with a thread count of its own leaves cores free: its stages run side by side.
-JOBS ?= $(or $(foreach t,$(THREADS_$*),$(shell echo $$(($(CORES) / $t > 0 ? $(CORES) / $t : 1)))),1)
+# A preset with a thread count of its own leaves cores free: its stages run side by side. Slurm has room
+# for both branches, and who waits takes none.
+JOBS ?= $(if $(FANOUT)$(RANKS),$(if $(filter slurm,$(FANOUT)),2,1),$(or $(foreach t,$(THREADS_$*),$(shell echo $$(($(CORES) / $t > 0 ? $(CORES) / $t : 1)))),1))
 side_by_side = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 $(call stage_targets,distill): distill-%: | $(BUILT)
 	$(if $(was_checked),,$(if $(dataset)$(teacher)$(student),$(check_inputs)))
@@ -199,6 +200,11 @@ $(call stage_targets,graph): graph-%:
 	@pipeline/graph.sh runs/$* $(if $(wildcard runs/$*/.preset/embedded),$(call asked,$*),teacher \
 	  student model $(call baselines,$*))
 
+# Who is at what, on whichever machine, and when it will be done.
+$(call stage_targets,status): status-%: | $(BUILT)
+	@$(BIN)/vlsi-dump --status runs/$*
+	@pipeline/fanout.sh status runs/$*
+
 $(call stage_targets,dump): dump-%: | $(BUILT)
 	$(if $(ARTIFACTS),,@echo "runs/$* holds no finished artifact yet"; exit 66)
 	@for artifact in $(ARTIFACTS); do $(BIN)/vlsi-dump $$artifact || exit; echo; done
@@ -233,12 +239,15 @@ help:
 	@echo "  make check-NAME          whether preset, checkpoints, data and machine fit together"
 	@echo "  make plan-NAME           what each stage will read, write, hold in memory and take in time"
 	@echo "  make graph-NAME          the graph, and what of it is made"
+	@echo "  make status-NAME         who is at what, how far, and when it will be done"
 	@echo "  make dump-NAME           what is in every artifact"
 	@echo "  make verify-NAME         every checksum"
 	@echo "  make clean-NAME          remove the run"
 	@echo "  make -n …                shows the steps (and builds the programs before, where they are not)"
 	@echo "  make -j2 …               takes two branches side by side"
 	@echo "  THREADS=n  SEED=n (this call's)  COMPARE=0 (no baselines)"
+	@echo "  FANOUT=local:N | slurm   spreads the stages  (NODES= PARTITION= SBATCH= SHARES=; docs/SCALING.md)"
+	@echo "  RANKS=N                  trains with N processes under MPI"
 	@echo
 	@echo "The programs:              .build/release/vlsi-* --help"
 	@echo "  make build | test | lint | format | fuzz | test-sanitized"

@@ -14,6 +14,7 @@ let unchecked: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
 /// The floors of the source, lowest first: each module imports only from below.
 let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting])] = [
   ("Failures", [], []),
+  ("Ranks", ["Failures"], []),
   ("Kernels", ["CMalloc", "COneDNN", "COpenBLAS"], unchecked + vector),
   ("Tensors", ["Kernels"], vector),
   ("Artifacts", ["CLMDB", "CXXHash", "CZstd", "Failures", "Kernels"], []),
@@ -34,8 +35,8 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   (
     "Training",
     [
-      "Failures", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization", "Imaging",
-      "Models", "Distillation",
+      "Failures", "Ranks", "Kernels", "Tensors", "Artifacts", "Checkpoints", "Tokenization",
+      "Imaging", "Models", "Distillation",
     ], []
   ),
   ("Evaluation", ["Failures", "Artifacts", "Imaging"], []),
@@ -49,7 +50,8 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   (
     "StageKit",
     [
-      "CMalloc", "Failures", "Kernels", "Tensors", "Artifacts", "Imaging", "Models", "Decoding",
+      "CMalloc", "Failures", "Ranks", "Kernels", "Tensors", "Artifacts", "Imaging", "Models",
+      "Decoding",
       "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
@@ -135,7 +137,8 @@ let stages: [(name: String, needs: [String])] = [
 
 /// The tests, and what they test besides the floors.
 let tests: [(name: String, programs: [String])] = [
-  ("FailuresTests", []), ("KernelsTests", []), ("TensorsTests", []), ("ArtifactsTests", ["CLMDB"]),
+  ("FailuresTests", []), ("RanksTests", ["try-ranks"]), ("KernelsTests", []), ("TensorsTests", []),
+  ("ArtifactsTests", ["CLMDB"]),
   ("CheckpointsTests", []), ("DumpTests", ["vlsi-dump"]), ("TokenizationTests", []),
   ("ImagingTests", []), ("PrepareTests", ["vlsi-prepare"]), ("ModelsTests", []),
   ("DistillationTests", []), ("TrainingTests", []), ("EvaluationTests", ["vlsi-synthesize"]),
@@ -173,8 +176,11 @@ let package = Package(
         name: $0.name, dependencies: ["StageKit", "Failures"] + $0.needs.map { .byName(name: $0) })
     }
     + [
+      // What the tests of Ranks have launchers start.
+      .executableTarget(
+        name: "try-ranks", dependencies: ["Ranks", "Failures"], path: "Tests/TryRanks"),
       .target(
-        name: "TestSupport", dependencies: ["Artifacts", "Failures"], path: "Tests/TestSupport")
+        name: "TestSupport", dependencies: ["Artifacts", "Failures"], path: "Tests/TestSupport"),
     ]
     // A test sees every floor: one that it imports unnamed would not be built anew for it.
     + tests.map {

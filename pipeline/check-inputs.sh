@@ -41,13 +41,24 @@ for word; do
         *[!0-9]* | "") refuse 64 "$name: expected a whole number, found $value" ;;
       esac
       ;;
-    CELLS | SEEDS | SPLIT | ABLATIONS)
+    NODES | SHARES | RANKS)
+      case $value in
+        *[!0-9]* | "" | 0*) refuse 64 "$name: expected a whole number of 1 or more, found $value" ;;
+      esac
+      ;;
+    FANOUT)
+      case $value in
+        slurm | local:[1-9] | local:[1-9][0-9] | local:[1-9][0-9][0-9]) ;;
+        *) refuse 64 "$name: expected local:N or slurm, found $value" ;;
+      esac
+      ;;
+    CELLS | SEEDS | SPLIT | ABLATIONS | PARTITION | MPI)
       case $value in
         *[!A-Za-z0-9.,/_+\ -]*)
           refuse 64 "$name: expected letters, digits and . , / _ + -, found $value" ;;
       esac
       case $name:$value in
-        ABLATIONS:*\ * | SPLIT:*[\ /]*)
+        ABLATIONS:*\ * | SPLIT:*[\ /]* | PARTITION:*\ * | MPI:*\ *)
           refuse 64 "$name: expected one word without a blank, found $value" ;;
       esac
       ;;

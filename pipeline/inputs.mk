@@ -2,13 +2,16 @@
 # means anything to Make or to the shell), checked, and only then remembered in runs/NAME/inputs.
 
 INPUTS := TEACHER STUDENT DATASET IMAGES BENCHMARK
-NUMBERS := SEED THREADS JOBS COMPARE
-WORDS := CELLS SEEDS SPLIT ABLATIONS
+NUMBERS := SEED THREADS JOBS COMPARE NODES SHARES RANKS
+WORDS := CELLS SEEDS SPLIT ABLATIONS FANOUT PARTITION MPI
 
 # Not expanded, here or on their way into a program's environment. A path is no option.
 $(foreach i,$(INPUTS) $(NUMBERS) $(WORDS),$(if $(value $i),\
   $(eval override $i := $$(if $$(filter -%,$$(firstword $$(value $i))),./)$$(value $i))))
 unexport $(INPUTS)
+# Further options for sbatch begin with a dash.
+$(if $(value SBATCH),$(eval override SBATCH := $$(value SBATCH)))
+export FANOUT NODES SHARES RANKS PARTITION MPI SBATCH THREADS
 quote = '$(subst ','\'',$1)'
 given := $(strip $(foreach i,$(INPUTS),$(if $($i),$i)))
 assignments = $(foreach i,$1,$(if $($i),$(call quote,$i=$($i))))
@@ -17,7 +20,7 @@ define newline
 
 endef
 # The shell function would make a blank of it.
-$(foreach i,$(INPUTS) $(NUMBERS) $(WORDS),$(if $(findstring $(newline),$($i)),\
+$(foreach i,$(INPUTS) $(NUMBERS) $(WORDS) SBATCH,$(if $(findstring $(newline),$($i)),\
   $(error $i: a path or a number without a line break is expected (64))))
 
 ifneq ($(ACTIVE)$(filter ablat%,$(MAKECMDGOALS)),)

@@ -6,7 +6,7 @@
 # slices.mk is empty, and as new as the last slice that changed.
 
 # Goals that make nothing need none: graph takes what the last call left.
-READ := $(sort $(call active,$(filter-out clean-% graph-% dump-% verify-%,$(MAKECMDGOALS))))
+READ := $(sort $(call active,$(filter-out clean-% graph-% status-% dump-% verify-%,$(MAKECMDGOALS))))
 include $(READ:%=runs/%/$(SLICES)/slices.mk)
 
 # The seed on the command line counts for this call alone; SEED and not THREADS is in the slices.

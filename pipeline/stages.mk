@@ -30,10 +30,18 @@ embedded_data = $(if $(EMBEDDED_$1),runs/$1/data/synthesis.json)
 dataset_files = $(if $(DATASET_$1),$(call stamp,$1,DATASET),$(embedded_data))
 benchmark_files = $(if $(BENCHMARK_$1),$(call stamp,$1,BENCHMARK),$(embedded_data))
 
-# Side by side, each stage takes its share of the cores, unless THREADS or the preset says more.
+# Where a stage runs: fanout.sh spreads it as FANOUT says, in shares of its shards or over RANKS.
+spread = $(if $(FANOUT),pipeline/fanout.sh $1 $(@D) )
+shares = $(call spread,shares)
+single = $(call spread,single)
+ranks = $(if $(FANOUT)$(RANKS),pipeline/fanout.sh ranks $(@D) )
+
+# Side by side, each stage takes its share of the cores, unless THREADS or the preset says more. What
+# runs elsewhere, or in several processes, is told there; a preset's own number holds for each.
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
 share = $(shell echo $$(($(CORES) / $(jobs) > 0 ? $(CORES) / $(jobs) : 1)))
-threads = $(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$*),,$(if $(jobs), --threads $(share))))
+threads = $(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$*),$(if \
+  $(FANOUT)$(RANKS), --threads $(THREADS_$*)),$(if $(jobs),$(if $(FANOUT),, --threads $(share)))))
 # The common options with preset $1.
 options = --preset pipeline/$1.yaml$(threads)$(if $(SEED), --seed $(SEED))
 
@@ -45,17 +53,17 @@ $(DAMAGED): FORCE
 # MARK: Data
 
 runs/%/data/synthesis.json: runs/%/$(SLICES)/data | $(BUILT)
-	$(BIN)/vlsi-synthesize data $(call options,$*) --output $(@D)
+	$(single)$(BIN)/vlsi-synthesize data $(call options,$*) --output $(@D)
 	@touch $@
 
 runs/%/samples/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) | $(BUILT)
-	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
+	$(shares)$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
 	  --model $(student) --output $(@D)
 
 # Those of a teacher of another family: the same conversations, by its own processor.
 runs/%/samples-teacher/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) \
     $$(call teacher_files,$$*) | $(BUILT)
-	$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
+	$(shares)$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
 	  --model $(teacher) --output $(@D)
 teacher_samples = runs/$1/samples$(if $(OWN_$1),-teacher)
 
@@ -74,28 +82,28 @@ own_survey = $(if $(OWN_$*), --teacher-samples runs/$*/.survey-teacher)
 
 runs/%/features/teacher/manifest.json: $$(call teacher_samples,$$*)/manifest.json \
     runs/%/$(SLICES)/features-teacher $$(call teacher_files,$$*) | $(BUILT)
-	$(BIN)/vlsi-extract $(call options,$*) --role teacher --model $(teacher) \
+	$(shares)$(BIN)/vlsi-extract $(call options,$*) --role teacher --model $(teacher) \
 	  --samples $(call teacher_samples,$*) --output $(@D)
 
 runs/%/features/student/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-student $$(call student_files,$$*) | $(BUILT)
-	$(BIN)/vlsi-extract $(call options,$*) --role student --model $(student) \
+	$(shares)$(BIN)/vlsi-extract $(call options,$*) --role student --model $(student) \
 	  --samples runs/$*/samples --output $(@D)
 
 runs/%/verbalizers/teacher/manifest.json: runs/%/features/teacher/manifest.json \
     runs/%/$(SLICES)/verbalizers | $(BUILT)
-	$(BIN)/vlsi-verbalize $(call options,$*) --model $(teacher) \
+	$(ranks)$(BIN)/vlsi-verbalize $(call options,$*) --model $(teacher) \
 	  --features runs/$*/features/teacher --output $(@D)
 
 runs/%/verbalizers/student/manifest.json: runs/%/features/student/manifest.json \
     runs/%/$(SLICES)/verbalizers | $(BUILT)
-	$(BIN)/vlsi-verbalize $(call options,$*) --model $(student) \
+	$(ranks)$(BIN)/vlsi-verbalize $(call options,$*) --model $(student) \
 	  --features runs/$*/features/student --output $(@D)
 
 runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
     runs/%/verbalizers/teacher/manifest.json runs/%/$(SLICES)/targets \
     $$(if $$(OWN_$$*),runs/%/samples/manifest.json) $$(call student_files,$$*) | $(BUILT)
-	$(BIN)/vlsi-target $(call options,$*) --teacher $(teacher) --student $(student) \
+	$(shares)$(BIN)/vlsi-target $(call options,$*) --teacher $(teacher) --student $(student) \
 	  $(if $(OWN_$*),--samples runs/$*/samples )--features runs/$*/features/teacher --verbalizers runs/$*/verbalizers/teacher \
 	  --output $(@D)
 
@@ -110,11 +118,11 @@ seen_option = $(if $(VISUAL_$*),$(if $(shell [ -e $(seen)/manifest.json ] || \
 runs/%/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
     runs/%/$(SLICES)/adapter | $(BUILT)
-	$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples$(seen_option) \
+	$(ranks)$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples$(seen_option) \
 	  --verbalizers runs/$*/verbalizers/student --targets runs/$*/targets --output $(@D)
 
 runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/$(SLICES)/model | $(BUILT)
-	$(BIN)/vlsi-finetune $(call options,$*) --model $(student) --adapter runs/$*/adapter \
+	$(ranks)$(BIN)/vlsi-finetune $(call options,$*) --model $(student) --adapter runs/$*/adapter \
 	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 # MARK: Two baselines, by presets that extend the run's own: NAME-sft and NAME-last-layer
@@ -122,19 +130,19 @@ runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/$(SLICES)/model 
 runs/%/compare/sft/model/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/sft.model $$(call student_files,$$*) \
     | $$(if $$(VISUAL_$$*),runs/%/verbalizers/student/manifest.json) $(BUILT)
-	$(BIN)/vlsi-finetune $(call options,$*-sft) --model $(student) \
+	$(ranks)$(BIN)/vlsi-finetune $(call options,$*-sft) --model $(student) \
 	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 runs/%/compare/last-layer/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
     runs/%/$(SLICES)/last-layer.adapter | $(BUILT)
-	$(BIN)/vlsi-align $(call options,$*-last-layer) --student $(student) \
+	$(ranks)$(BIN)/vlsi-align $(call options,$*-last-layer) --student $(student) \
 	  --samples runs/$*/samples$(seen_option) --verbalizers runs/$*/verbalizers/student \
 	  --targets runs/$*/targets --output $(@D)
 
 runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter/manifest.json \
     runs/%/$(SLICES)/last-layer.model | $(BUILT)
-	$(BIN)/vlsi-finetune $(call options,$*-last-layer) --model $(student) \
+	$(ranks)$(BIN)/vlsi-finetune $(call options,$*-last-layer) --model $(student) \
 	  --adapter runs/$*/compare/last-layer/adapter --samples runs/$*/samples$(seen_option) \
 	  --output $(@D)
 
@@ -145,11 +153,11 @@ runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter
 HEARD := 64
 runs/%/features/model/manifest.json: runs/%/model/manifest.json runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-student | $(BUILT)
-	$(BIN)/vlsi-extract $(call options,$*) --role student --limit $(HEARD) --model runs/$*/model \
+	$(single)$(BIN)/vlsi-extract $(call options,$*) --role student --limit $(HEARD) --model runs/$*/model \
 	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 define evaluate
-$(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark)$(images_option) \
+$(shares)$(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark)$(images_option) \
 	  --output $(@D)
 endef
 
@@ -182,4 +190,4 @@ evaluations = $(patsubst %,runs/$1/evaluation/%/manifest.json,$(call asked,$1))
 
 runs/%/report/manifest.json: runs/%/model/manifest.json runs/%/features/model/manifest.json \
     runs/%/$(SLICES)/report $$(call evaluations,$$*) $$(wildcard runs/$$*/*/table-*.json) | $(BUILT)
-	$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output $(@D)
+	$(single)$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output $(@D)

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Makes sure that the system libraries are there: installs what lacks as root or with a
 # passwordless sudo, else names it in one copyable line. Takes milliseconds when all is there.
+#
+#   system.sh [tests]    tests: what those of MPI and Slurm need too, which are skipped without it
 set -eu
 
 if ! command -v swift > /dev/null; then
@@ -29,7 +31,22 @@ need libspng-dev spng.h
 need libwebp-dev webp/demux.h
 need libgif-dev gif_lib.h
 command -v pkg-config > /dev/null || packages="$packages pkg-config"
-[ -z "$packages" ] && exit 0
+# Services that these bring would be started on a machine that runs such: there it is its owner's to say.
+if [ "${1:-}" = tests ]; then
+  extra=""
+  for tool in mpirun.openmpi:openmpi-bin mpiexec.mpich:mpich sbatch:slurm-wlm munged:munge ip:iproute2; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${tool%%:*}" > /dev/null || extra="$extra ${tool#*:}"
+  done
+  case $extra in *slurm-wlm*) extra="$extra slurm-wlm-basic-plugins" ;; esac
+  if [ -n "$extra" ]; then
+    if [ "$(id -u)" -eq 0 ] && [ ! -d /run/systemd/system ] && command -v apt-get > /dev/null; then
+      optional=$extra
+    else
+      echo "Tests of MPI and Slurm are skipped; they need:$extra" >&2
+    fi
+  fi
+fi
+[ -z "$packages${optional:-}" ] && exit 0
 
 if ! command -v apt-get > /dev/null; then
   echo "error: these libraries are missing (Debian's names):$packages" >&2
@@ -45,11 +62,15 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 66
   fi
 fi
-echo "Installing what this machine lacks:$packages"
+echo "Installing what this machine lacks:$packages${optional:-}"
 install() {
   # shellcheck disable=SC2086 # both are lists of words
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    $packages > /dev/null
+    "$@" > /dev/null
 }
 # A fresh machine has no package lists, or old ones.
-install 2> /dev/null || { $sudo apt-get update -qq && install; }
+# shellcheck disable=SC2086 # lists of words
+[ -z "$packages" ] || install $packages 2> /dev/null || { $sudo apt-get update -qq && install $packages; }
+# shellcheck disable=SC2086
+[ -z "${optional:-}" ] || install $optional 2> /dev/null ||
+  { $sudo apt-get update -qq && install $optional; } || echo "Could not install:$optional" >&2

@@ -260,9 +260,14 @@ public final class ArtifactWriter: Sendable {
   /// training. It is created on the first call, kept for the run that continues, and removed at
   /// the end or when a run starts over.
   public func scratchDirectory() throws -> String {
-    let path = path(ArtifactWriter.scratchName)
+    let path = ArtifactWriter.scratchDirectory(of: directory)
     try Files.makeDirectory(path)
     return path
+  }
+
+  /// Where that is, for those who only look.
+  public static func scratchDirectory(of directory: String) -> String {
+    Files.join(directory, scratchName)
   }
 
   // MARK: The end

@@ -92,7 +92,7 @@ public struct Interaction {
       if intermediate.kind.needsTeacher, let teacherOutputs {
         let found = try matching.match(
           divergences(verbalized, teacherOutputs), using: &generator)
-        measures.matches.append(found)
+        measures.add(found)
         matches = found.map(\.chosen)
       }
       for (i, matched) in matches.enumerated() {
@@ -101,17 +101,17 @@ public struct Interaction {
             tape, verbalized[i], labels: labels,
             teacher: j.flatMap { teacherOutputs?.layer(.layer(teacherLayers[$0])) },
             normaliser: normaliser * Float(matched.count))
-          measures.intermediate[i] += Double(loss.scalar) / intermediate.weight
+          measures.add(term: Double(loss.scalar) / intermediate.weight, layer: i)
           losses.append(loss)
         }
       }
     }
     if last.counts {
-      let state = tape.observed(output.last) { measures.lastSquares += sumOfSquares($0, $1) }
+      let state = tape.observed(output.last) { measures.add(lastSquares: sumOfSquares($0, $1)) }
       let loss = try last(
         tape, last.speak(tape, state, head), labels: labels, teacher: teacherOutputs?.layer(.last),
         normaliser: normaliser)
-      measures.last += Double(loss.scalar) / last.weight
+      measures.add(lastTerm: Double(loss.scalar) / last.weight)
       losses.append(loss)
     }
     return losses
@@ -133,7 +133,7 @@ public struct Interaction {
     guard let hidden = output.hidden[verbalizer.layer] else {
       throw Failure(.software, "the forward pass did not give layer \(verbalizer.layer)")
     }
-    let state = tape.observed(hidden) { measures.squares[i] += sumOfSquares($0, $1) }
+    let state = tape.observed(hidden) { measures.add(squares: sumOfSquares($0, $1), layer: i) }
     let vectors = verbalizer.forward(tape, state, answers: answers)
     guard let widening else { return .distribution(intermediate.speak(tape, vectors, head)) }
     return .vectors(widening.isEmpty ? vectors : tape.linear(vectors, widening[i]))

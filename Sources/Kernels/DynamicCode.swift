@@ -184,6 +184,8 @@ public struct BlockwiseNumbers: Sendable {
   private let codeStore: Buffer
   private let scaleStore: Buffer
   public let count: Int
+  /// The place of the first among the numbers that these are a part of, which thresholds go by.
+  private let start: Int
 
   public var blocks: Int { (count + DynamicCode.block - 1) / DynamicCode.block }
   /// [blocks, 256], of which the last may not be full: it ends in zeros.
@@ -194,9 +196,11 @@ public struct BlockwiseNumbers: Sendable {
   public var scales: UnsafeMutablePointer<Float> { scaleStore.pointer }
 
   /// Zeros.
-  public init(zeros count: Int, _ code: DynamicCode) {
+  /// - Parameter start: the place of the first, where they are a part of others
+  public init(zeros count: Int, _ code: DynamicCode, from start: Int = 0) {
     self.code = code
     self.count = count
+    self.start = start
     let blocks = (count + DynamicCode.block - 1) / DynamicCode.block
     codeStore = Buffer(count: blocks * DynamicCode.block / 4)
     scaleStore = Buffer(zeros: blocks)
@@ -230,15 +234,15 @@ public struct BlockwiseNumbers: Sendable {
   /// zeros. With a step's number they are rounded by thresholds that change from step to step.
   @inline(__always)
   func encode(_ numbers: UnsafePointer<Float>, largest: Float, _ block: Int, step: Int? = nil) {
-    let start = block * DynamicCode.block
+    let first = block * DynamicCode.block
     let inverse = 1 / largest
     // A scale so small that its inverse overflows: all of it is nothing.
     guard inverse.isFinite else {
       scales[block] = 0
-      return (codes + start).update(repeating: code.zero, count: DynamicCode.block)
+      return (codes + first).update(repeating: code.zero, count: DynamicCode.block)
     }
     scales[block] = largest
-    code.encode(numbers, times: inverse, step: step, place: start, to: codes + start)
+    code.encode(numbers, times: inverse, step: step, place: start + first, to: codes + first)
   }
 
   /// The numbers as float32 [count].

@@ -57,6 +57,15 @@ public final class VisionLanguageModel {
     }
   }
 
+  /// The parameters of each decoder block, those of its adapters included.
+  public var blockParameters: [[Parameter]] {
+    let all = parameters.dropFirst(visionCount) + LowRankAdapters.parameters(of: self)
+    return language.blocks.indices.map { layer in
+      let prefix = config.tensorNames.text + "layers.\(layer)."
+      return all.filter { $0.name.hasPrefix(prefix) }
+    }
+  }
+
   /// Lets the given parts learn and freezes the others.
   public func train(_ parts: Set<Part>) {
     let learning = Set(parameters(of: parts).map(ObjectIdentifier.init))
@@ -161,14 +170,17 @@ public final class VisionLanguageModel {
   /// - layers: the decoder blocks, from 1, whose outputs are wanted (`hidden_states[k]`).
   /// - rows: the packed rows wanted in the output; nil for all.
   /// - visual: visual embeddings computed before; needed where the batch has no patches.
+  /// - completed: called on the way back when the gradients of a decoder block, from 0, are complete.
   public func forward(
     _ batch: PackedBatch, tape: Tape, layers: Set<Int> = [], rows: [Int]? = nil,
-    visual: Tensor? = nil, recomputing: Recomputation = .none
+    visual: Tensor? = nil, recomputing: Recomputation = .none,
+    completed: ((_ block: Int) -> Void)? = nil
   ) -> Output {
     var passage = enter(batch, tape: tape, visual: visual, recomputing: recomputing)
     let heads = language.heads
     var hidden: [Int: Tensor] = [:]
     for layer in language.blocks.indices {
+      if let completed { tape.onReturn { completed(layer) } }
       let output = block(
         layer, &passage, tape: tape, checkpointing: layer < recomputing.decoderBlocks
       ) {

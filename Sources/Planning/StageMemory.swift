@@ -35,14 +35,18 @@ public enum StageMemory {
 
   /// vlsi-verbalize: weights, gradients and two moments of every layer; a batch of all layers; one
   /// layer's forward and backward pass; decoded samples.
-  /// - Parameter features: bytes of all hidden states.
+  /// - Parameters:
+  ///   - features: bytes of all hidden states.
+  ///   - ranks: to which the layers are dealt out; each has the weights of all
   public static func verbalize(
-    _ form: VerbalizerForm, layers: Int, settings: VerbalizeSettings, features: Int
+    _ form: VerbalizerForm, layers: Int, settings: VerbalizeSettings, features: Int, ranks: Int = 1
   ) -> Int {
-    let count = form.parameterCount(layers: layers)
+    let own = (layers + ranks - 1) / ranks
+    let count = form.parameterCount(layers: own)
+    let others = form.parameterCount(layers: layers) - count
     let batch =
       settings.tokensPerBatch * (layers * form.backbone.width + form.numbersPerPosition)
-    return standing + idle(4 * batch) + learning(count, settings.optimizer)
+    return standing + idle(4 * batch) + learning(count, settings.optimizer) + 4 * others
       + 4 * batch + min(FeatureBatches.bytesKept, features)
   }
 
@@ -71,8 +75,10 @@ public enum StageMemory {
 
   /// Bytes of so many weights that learn: themselves, their gradients, AdamW's moments, and in
   /// bfloat16 what products read.
-  static func learning(_ count: Int, _ settings: OptimizerSettings) -> Int {
-    count * (Precision.current == .bfloat16 ? 10 : 8) + moments(count, settings)
+  /// - Parameter ranks: that share the moments
+  static func learning(_ count: Int, _ settings: OptimizerSettings, ranks: Int = 1) -> Int {
+    count * (Precision.current == .bfloat16 ? 10 : 8)
+      + (moments(count, settings) + ranks - 1) / ranks
   }
 
   /// Bytes of AdamW's moments of so many weights.

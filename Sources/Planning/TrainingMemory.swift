@@ -25,14 +25,16 @@ public struct TrainingMemory: Sendable {
 
   /// - Parameters:
   ///   - learned: numbers that learn
+  ///   - ranks: that share the moments of these
   ///   - available: bytes of memory; nil where the system does not tell
   private init(
     _ needs: ModelNeeds, _ training: TrainingSettings, learned: Int, position: Int, loraRank: Int?,
-    encodes: Bool, available: Int?
+    encodes: Bool, ranks: Int, available: Int?
   ) {
     self.needs = needs
     setting = training.gradientCheckpointing
-    standing = StageMemory.standing + StageMemory.learning(learned, training.optimizer)
+    standing =
+      StageMemory.standing + StageMemory.learning(learned, training.optimizer, ranks: ranks)
     self.position = position
     self.loraRank = loraRank
     self.encodes = encodes
@@ -47,9 +49,10 @@ public struct TrainingMemory: Sendable {
   ///   - studentLayers: target layers of the student
   ///   - targetNumbers: numbers that the targets hold for a position
   ///   - encodes: whether images are encoded; else their embeddings are known
+  ///   - ranks: the processes that train together
   public static func align(
     _ needs: ModelNeeds, settings: AlignSettings, form: VerbalizerForm, studentLayers: Int,
-    targetNumbers: Int, encodes: Bool, available: Int? = MemoryPlan.available()
+    targetNumbers: Int, encodes: Bool, ranks: Int = 1, available: Int? = MemoryPlan.available()
   ) -> TrainingMemory {
     let isLoRA = settings.weights == .lora
     var learned =
@@ -59,12 +62,13 @@ public struct TrainingMemory: Sendable {
     return TrainingMemory(
       needs, settings.training, learned: learned,
       position: 4 * (studentLayers * form.numbersPerPosition + 3 * targetNumbers),
-      loraRank: isLoRA ? settings.loraRank : nil, encodes: encodes, available: available)
+      loraRank: isLoRA ? settings.loraRank : nil, encodes: encodes, ranks: ranks,
+      available: available)
   }
 
   /// vlsi-finetune.
   public static func finetune(
-    _ needs: ModelNeeds, settings: FinetuneSettings, encodes: Bool,
+    _ needs: ModelNeeds, settings: FinetuneSettings, encodes: Bool, ranks: Int = 1,
     available: Int? = MemoryPlan.available()
   ) -> TrainingMemory {
     let learned =
@@ -72,7 +76,7 @@ public struct TrainingMemory: Sendable {
       ? 0 : needs.trained(embedding: settings.trainEmbedding, vision: settings.trainVision)
     return TrainingMemory(
       needs, settings.training, learned: learned, position: 0, loraRank: nil, encodes: encodes,
-      available: available)
+      ranks: ranks, available: available)
   }
 
   /// The peak over these passes.

@@ -40,38 +40,48 @@ public final class AdamW {
 
   public let settings: Settings
   public let parameters: [Parameter]
+  /// Which part of each parameter this process moves.
+  public let sharding: Sharding
   /// Steps taken.
   public var steps = 0
-  /// The moments of every parameter, in order.
+  /// The moments of this process's part of every parameter, in order.
   public let moments: [Moments]
 
   /// An optimizer of the trainable ones among `parameters`.
-  public init(_ parameters: [Parameter], _ settings: Settings) {
+  public init(_ parameters: [Parameter], _ settings: Settings, sharding: Sharding = .whole) {
     self.settings = settings
     self.parameters = parameters.filter(\.trainable)
-    moments = self.parameters.map { Moments(count: $0.count, settings.moments) }
-  }
-
-  /// The norm of all gradients together.
-  public func gradientNorm() -> Float {
-    var total = 0.0
-    for parameter in parameters {
-      if let gradient = parameter.gradient {
-        total += sumOfSquares(gradient.pointer, parameter.count)
-      }
-    }
-    return Float(total.squareRoot())
-  }
-
-  /// The first parameter whose gradient holds a number that is not finite.
-  public var parameterOfBadGradient: Parameter? {
-    parameters.first { parameter in
-      parameter.gradient.map { firstNonFinite($0.pointer, parameter.count) != nil } ?? false
+    self.sharding = sharding
+    moments = self.parameters.map {
+      Moments(count: $0.count, part: sharding.part(of: $0.count), settings.moments)
     }
   }
 
-  /// Changes every parameter by its gradient and clears the gradients. Returns the gradients' norm
-  /// before clipping.
+  /// The norm of all gradients together, in a process that has them all.
+  public func gradientNorm() -> Float { Float(gradientSquares().squareRoot()) }
+
+  /// The sum of squares of the gradients of this process's part.
+  public func gradientSquares() -> Double {
+    parameters.reduce(0) { total, parameter in
+      let part = sharding.part(of: parameter.count)
+      return total
+        + (parameter.gradient.map { sumOfSquares($0.pointer + part.lowerBound, part.count) } ?? 0)
+    }
+  }
+
+  /// The place of the first parameter whose gradient holds a number that is not finite, in this
+  /// process's part.
+  public var placeOfBadGradient: Int? {
+    parameters.firstIndex { parameter in
+      let part = sharding.part(of: parameter.count)
+      return parameter.gradient.map {
+        firstNonFinite($0.pointer + part.lowerBound, part.count) != nil
+      } ?? false
+    }
+  }
+
+  /// Changes this process's part of every parameter by its gradient and clears the gradients. Returns
+  /// the gradients' norm before clipping.
   @discardableResult
   public func step(learningRate: Float) -> Float {
     let norm = gradientNorm()
@@ -92,18 +102,18 @@ public final class AdamW {
       correction2: Float(1 - pow(Double(settings.beta2), Double(steps))),
       gradientScale: scale, number: steps)
     for (parameter, moment) in zip(parameters, moments) {
-      guard let values = parameter.mutableValues, let gradient = parameter.gradient else {
-        continue
-      }
+      guard let all = parameter.mutableValues, let gradients = parameter.gradient else { continue }
+      let part = sharding.part(of: parameter.count)
+      let (values, gradient) = (all + part.lowerBound, gradients.pointer + part.lowerBound)
       let decays = settings.decaysVectors || parameter.shape.count > 1
       numbers.weightDecay = decays ? settings.weightDecay : 0
       switch moment {
       case .float32(let first, let second):
         adamW(
-          values, gradient: gradient.pointer, first: first.pointer, second: second.pointer,
-          parameter.count, numbers)
+          values, gradient: gradient, first: first.pointer, second: second.pointer, part.count,
+          numbers)
       case .blockwise8(let first, let second):
-        adamW(values, gradient: gradient.pointer, first: first, second: second, numbers)
+        adamW(values, gradient: gradient, first: first, second: second, numbers)
       }
       parameter.clearGradient()
     }

@@ -1,47 +1,58 @@
 import Kernels
 
-/// The first and the second moment of one parameter; `blockwise8` keeps the second's root.
+/// The first and the second moment of a parameter, or of a part of it; `blockwise8` keeps the second's
+/// root.
 public enum Moments {
   case float32(first: Buffer, second: Buffer)
   case blockwise8(first: BlockwiseNumbers, second: BlockwiseNumbers)
 
-  init(count: Int, _ storage: AdamW.MomentStorage) {
+  /// - Parameters:
+  ///   - count: of the whole parameter, which decides how they are kept
+  ///   - part: what of it they are of; it begins with a block
+  init(count: Int, part: Range<Int>, _ storage: AdamW.MomentStorage) {
     if storage == .blockwise8, count > AdamW.MomentStorage.smallest {
       self = .blockwise8(
-        first: BlockwiseNumbers(zeros: count, .signed),
-        second: BlockwiseNumbers(zeros: count, .unsigned))
+        first: BlockwiseNumbers(zeros: part.count, .signed, from: part.lowerBound),
+        second: BlockwiseNumbers(zeros: part.count, .unsigned, from: part.lowerBound))
     } else {
-      self = .float32(first: Buffer(zeros: count), second: Buffer(zeros: count))
+      self = .float32(first: Buffer(zeros: part.count), second: Buffer(zeros: part.count))
     }
   }
 
   /// A stretch of the memory that holds the moments.
-  public struct Part {
+  public struct Stretch {
     public let name: String
     public let type: ElementType
-    public let count: Int
+    /// Numbers of the parameter that share an element.
+    public let grain: Int
     public let pointer: UnsafeMutableRawPointer
+
+    /// The elements of so many numbers of the parameter, or of a range of them that begins with a block.
+    public func elements(_ range: Range<Int>) -> Range<Int> {
+      range.lowerBound / grain..<(range.upperBound + grain - 1) / grain
+    }
   }
 
   /// All that a training state must keep; the pointers live as long as the moments.
-  public var parts: [Part] {
-    func part(
-      _ name: String, _ type: ElementType, _ count: Int, _ pointer: UnsafeMutableRawPointer
-    ) -> Part {
-      Part(name: name, type: type, count: count, pointer: pointer)
+  public var stretches: [Stretch] {
+    func stretch(
+      _ name: String, _ type: ElementType, _ grain: Int, _ pointer: UnsafeMutableRawPointer
+    ) -> Stretch {
+      Stretch(name: name, type: type, grain: grain, pointer: pointer)
     }
     switch self {
     case .float32(let first, let second):
       return [
-        part("first", .float32, first.count, UnsafeMutableRawPointer(first.pointer)),
-        part("second", .float32, second.count, UnsafeMutableRawPointer(second.pointer)),
+        stretch("first", .float32, 1, UnsafeMutableRawPointer(first.pointer)),
+        stretch("second", .float32, 1, UnsafeMutableRawPointer(second.pointer)),
       ]
     case .blockwise8(let first, let second):
       return [("first", first), ("second", second)].flatMap { name, numbers in
         [
-          part("\(name).codes", .uint8, numbers.count, UnsafeMutableRawPointer(numbers.codes)),
-          part(
-            "\(name).scales", .float32, numbers.blocks, UnsafeMutableRawPointer(numbers.scales)),
+          stretch("\(name).codes", .uint8, 1, UnsafeMutableRawPointer(numbers.codes)),
+          stretch(
+            "\(name).scales", .float32, DynamicCode.block,
+            UnsafeMutableRawPointer(numbers.scales)),
         ]
       }
     }

@@ -31,6 +31,11 @@ public final class Tape {
     }
   }
 
+  /// Calls `body` on the way back when everything recorded from here on has passed its gradient back.
+  public func onReturn(_ body: @escaping () -> Void) {
+    if recording { steps.append(body) }
+  }
+
   /// Passes the gradient of the sum of `losses` (tensors of one element each) back to every
   /// parameter and tensor that took part. The tape is empty afterwards.
   public func backward(_ losses: Tensor...) { backward(losses) }

@@ -1,6 +1,8 @@
 /// The examples of one optimizer step, split into forward passes. The loss of a step is the mean
 /// over the supervised positions of all of them together, so that accumulation changes nothing.
 public struct MicroBatches {
+  /// The step that they are of.
+  public let step: Int
   /// The samples of each forward pass, by their indices in the data set.
   public let passes: [[Int]]
   /// Of the whole step; at least 1.
@@ -16,6 +18,7 @@ public struct MicroBatches {
     step: Int, order: inout DataOrder, reader: ExampleReader, samples: Int, accumulation: Int,
     tokens: Int
   ) throws {
+    self.step = step
     let count = samples * accumulation
     let indices = order.items(step * count..<(step + 1) * count).map { reader.indices[$0] }
     let sizes = try indices.map(reader.size)

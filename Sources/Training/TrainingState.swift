@@ -2,6 +2,7 @@ import Artifacts
 import Checkpoints
 import Failures
 import Kernels
+import Ranks
 import Tensors
 
 /// What an interrupted training needs to go on as if nothing had happened: the learned values, the
@@ -26,8 +27,13 @@ public struct TrainingState {
 
   /// Writes the state after `step` finished steps, straight from where the numbers lie: a copy of
   /// a large model's moments would not fit. What was the newest state becomes the previous one once
-  /// this one is safe. Throws 73 or 74.
-  public func save(step: Int, optimizers: [AdamW], words: [String: String] = [:]) throws {
+  /// this one is safe. The file is the same however many ranks there are: rank 0 writes what all
+  /// have, and all return when it is safe. Throws 73 or 74.
+  public func save(
+    step: Int, _ training: ParallelOptimizers, words: [String: String] = [:]
+  ) throws {
+    try training.gatherWeights()
+    let optimizers = training.optimizers
     var tensors: [OutputTensor] = []
     for (number, optimizer) in optimizers.enumerated() {
       for (parameter, moment) in zip(optimizer.parameters, optimizer.moments) {
@@ -35,17 +41,23 @@ public struct TrainingState {
           OutputTensor(
             name: "\(number).value.\(parameter.name)", type: .float32, shape: parameter.shape
           ) { parameter.floats })
-        for part in moment.parts {
+        let parts = optimizer.sharding.parts(of: parameter.count)
+        for stretch in moment.stretches {
           tensors.append(
             OutputTensor(
-              name: "\(number).\(part.name).\(parameter.name)", type: part.type,
-              shape: [part.count]
+              name: "\(number).\(stretch.name).\(parameter.name)", type: stretch.type,
+              shape: [stretch.elements(0..<parameter.count).count]
             ) { write in
-              let size = part.count * part.type.size
-              try write(UnsafeRawBufferPointer(start: part.pointer, count: size))
+              try TrainingState.collect(stretch, parts, training.ranks, write)
             })
         }
       }
+    }
+    guard training.ranks.rank == 0 else {
+      for tensor in tensors where !tensor.name.contains(".value.") {
+        try tensor.produce { _ in }
+      }
+      return try training.ranks.meet()
     }
     var metadata = words
     metadata["step"] = String(step)
@@ -54,14 +66,66 @@ public struct TrainingState {
     try SealedSafetensors.write(paths[0], tensors, metadata: metadata) {
       if Files.exists(paths[0]) { try Files.move(paths[0], to: paths[1]) }
     }
+    try training.ranks.meet()
+  }
+
+  /// Hands a parameter's moments to `write` on rank 0, rank after rank; the others send theirs.
+  private static func collect(
+    _ stretch: Moments.Stretch, _ parts: [Range<Int>], _ ranks: Ranks,
+    _ write: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    let most = 16 << 20
+    for (owner, part) in parts.enumerated() {
+      let bytes = stretch.elements(part).count * stretch.type.size
+      if owner == 0 {
+        if ranks.rank == 0 {
+          try write(UnsafeRawBufferPointer(start: stretch.pointer, count: bytes))
+        }
+        continue
+      }
+      guard ranks.rank == 0 || ranks.rank == owner else { continue }
+      var room = [UInt8](repeating: 0, count: ranks.rank == 0 ? min(most, bytes) : 0)
+      for start in stride(from: 0, to: bytes, by: most) {
+        let count = min(most, bytes - start)
+        let places = parts.indices.map {
+          $0 < owner ? 0..<0 : $0 == owner ? 0..<count : count..<count
+        }
+        if ranks.rank == owner {
+          try ranks.collect(
+            UnsafeMutableRawBufferPointer(start: stretch.pointer + start, count: count),
+            parts: places)
+        } else {
+          try room.withUnsafeMutableBytes { room in
+            try ranks.collect(
+              UnsafeMutableRawBufferPointer(rebasing: room[..<count]), parts: places)
+            try write(UnsafeRawBufferPointer(rebasing: room[..<count]))
+          }
+        }
+      }
+    }
   }
 
   /// Puts the newest sound state back; nil when there is none, or it belongs to other settings or
-  /// inputs. Nothing is changed by a state that is not taken.
+  /// inputs. Nothing is changed by a state that is not taken. Each rank takes its part, however many
+  /// there were when it was written.
   /// - Parameter damaged: called for each state that cannot be used, newest first.
-  /// Throws 66, 74 when reading itself fails.
+  /// Throws 66, 74 when reading itself fails, or the ranks found different states.
   public func restore(
-    _ optimizers: [AdamW], damaged: (Failure) -> Void = { _ in }
+    _ training: ParallelOptimizers, damaged: (Failure) -> Void = { _ in }
+  ) throws -> (step: Int, words: [String: String])? {
+    let found = try newest(training.optimizers, damaged: damaged)
+    let steps = try training.ranks.gather([Double(found?.step ?? 0)]).joined()
+    guard steps.allSatisfy({ $0 == steps.first }) else {
+      throw Failure(
+        .ioFailed, "the ranks found different states of the training", at: paths[0],
+        found: "steps " + steps.map { String(Int($0)) }.joined(separator: ", "),
+        advice: "Is the folder on a file system that all their machines share?")
+    }
+    return found
+  }
+
+  private func newest(
+    _ optimizers: [AdamW], damaged: (Failure) -> Void
   ) throws -> (step: Int, words: [String: String])? {
     for path in paths where Files.exists(path) {
       do {
@@ -91,12 +155,15 @@ public struct TrainingState {
         guard let values = parameter.mutableValues else { continue }
         copies.append(
           try copy(
-            "\(number).value.\(parameter.name)", .float32, parameter.shape, file, to: values))
-        for part in moment.parts {
+            "\(number).value.\(parameter.name)", .float32, parameter.shape, 0..<parameter.count,
+            file, to: values))
+        let part = optimizer.sharding.part(of: parameter.count)
+        for stretch in moment.stretches {
           copies.append(
             try copy(
-              "\(number).\(part.name).\(parameter.name)", part.type, [part.count], file,
-              to: part.pointer))
+              "\(number).\(stretch.name).\(parameter.name)", stretch.type,
+              [stretch.elements(0..<parameter.count).count], stretch.elements(part), file,
+              to: stretch.pointer))
         }
       }
     }
@@ -104,9 +171,10 @@ public struct TrainingState {
     return (step, metadata)
   }
 
+  /// What copies some elements of a tensor of this shape.
   private func copy(
-    _ name: String, _ type: ElementType, _ shape: [Int], _ file: SafetensorsFile,
-    to target: UnsafeMutableRawPointer
+    _ name: String, _ type: ElementType, _ shape: [Int], _ elements: Range<Int>,
+    _ file: SafetensorsFile, to target: UnsafeMutableRawPointer
   ) throws -> () -> Void {
     guard let stored = file.tensors[name], stored.shape == shape, stored.type == type else {
       throw Failure(
@@ -116,7 +184,9 @@ public struct TrainingState {
     }
     return {
       withExtendedLifetime(stored.owner) {
-        target.copyMemory(from: stored.pointer, byteCount: stored.byteCount)
+        target.copyMemory(
+          from: stored.pointer + elements.lowerBound * type.size,
+          byteCount: elements.count * type.size)
       }
     }
   }

@@ -85,22 +85,27 @@ struct Alignment {
       + (widening ?? [])
   }
 
-  /// The gradients of optimizer step `step`. Returns its metrics: the loss, its terms with the norms
-  /// of their gradients, the matches of every batch with the entropy of their sampling beside its
-  /// maximum.
-  func step(_ step: Int, _ batches: MicroBatches) throws -> [(key: String, value: SettingValue)] {
+  /// The gradients of optimizer step `step`, of this rank's passes. Returns the step's metrics: the
+  /// loss, its terms with the norms of their gradients, the matches of every batch with the entropy of
+  /// their sampling beside its maximum.
+  func step(
+    _ step: Int, _ batches: MicroBatches, for training: ParallelOptimizers
+  ) throws -> [(key: String, value: SettingValue)] {
     let measures = InteractionMeasures(studentLayers: interaction.verbalizers.layers.count)
     let loss = try batches.accumulateGradients(
-      in: model, layers: interaction.layersRead, visual: visual,
+      in: model, for: training, layers: interaction.layersRead, visual: visual,
       recomputing: memory.recomputation
     ) { pass, tape, output in
+      measures.begin(pass: pass.number)
       var generator = LayerMatching.generator(seed: seed, step: step, pass: pass.number)
       return try interaction.losses(
         tape, output, labels: pass.batch.labels, answers: pass.batch.answers,
         teacherOutputs: interaction.needsTeacher ? teacher.outputs(pass.examples) : nil,
         normaliser: pass.normaliser, measures: measures, using: &generator)
     }
-    return measures.line(loss: loss, teacherLayers: interaction.teacherLayers)
+    let sum = try training.ranks.sum([loss])[0]
+    let all = try training.ranks.gather(measures.words).map(InteractionMeasures.init(words:))
+    return InteractionMeasures(of: all).line(loss: sum, teacherLayers: interaction.teacherLayers)
   }
 }
 

@@ -38,6 +38,8 @@ struct Align: StageCommand {
   var output: String
   @OptionGroup var common: CommonOptions
 
+  static let isParallel = true
+
   func run(stage: Stage) throws {
     var settings = stage.preset.align
     let backbone = try Backbone(student)
@@ -61,9 +63,9 @@ struct Align: StageCommand {
     let intermediate = settings.intermediateTerm(temperature: targetReader.temperature)
     var prepared: Alignment?
     guard
-      let writer = try stage.artifact(
+      let made = try stage.trainingOutput(
         at: output, kind: .adapter, settings: ["align": settings.json],
-        execution: ["align": settings.execution], inputs: inputs, seeded: true,
+        execution: ["align": settings.execution], inputs: inputs,
         before: {
           let memory = TrainingMemory.align(
             ModelNeeds(backbone.config, threads: stage.threads), settings: settings,
@@ -71,7 +73,7 @@ struct Align: StageCommand {
             studentLayers: intermediate.counts ? verbalizerSet.layers.count : 0,
             targetNumbers: (targetReader.layers.count + 1)
               * (targetReader.width + (targetReader.teacherWidth ?? 0)),
-            encodes: visual == nil)
+            encodes: visual == nil, ranks: stage.ranks.count)
           try stage.plan(
             memory, SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
             advice: "Lower align.tokens_per_batch or prepare.max_pixels, "
@@ -84,9 +86,10 @@ struct Align: StageCommand {
     else { return }
 
     let training = StageTraining(
-      stage: stage, directory: output,
-      state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
-      optimizers: [AdamW(alignment.parameters, settings.training.optimizer.adamW)],
+      stage: stage, output: made,
+      training: ParallelOptimizers(
+        alignment.parameters, settings.training.optimizer.adamW,
+        blocks: backbone.model.blockParameters, ranks: stage.ranks),
       settings: settings.training.optimizer, steps: settings.training.steps,
       checkpointMinutes: settings.training.checkpointMinutes)
     var order = DataOrder(count: reader.indices.count, seed: stage.seed)
@@ -96,8 +99,9 @@ struct Align: StageCommand {
         MicroBatches(
           step: step, order: &order, reader: reader, samples: settings.training.samplesPerBatch,
           accumulation: settings.training.accumulation,
-          tokens: settings.training.tokensPerBatch))
+          tokens: settings.training.tokensPerBatch), for: training.training)
     }
+    guard let writer = made.writer else { return }
     let interaction = alignment.interaction
     switch settings.weights {
     case .lora:

@@ -31,6 +31,9 @@ struct DumpCommand: StageCommand {
   @Flag(help: "Read every byte and say whether it is what was written.")
   var verify = false
 
+  @Flag(help: "How far an artifact, or a run's artifacts, are, and who is at them.")
+  var status = false
+
   @Option(help: ArgumentHelp("Compare with another of the same kind.", valueName: "other"))
   var diff: String?
 
@@ -43,10 +46,10 @@ struct DumpCommand: StageCommand {
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    let modes = [record != nil || tensor != nil, stats, verify, diff != nil].count { $0 }
+    let modes = [record != nil || tensor != nil, stats, verify, status, diff != nil].count { $0 }
     if modes > 1 {
       throw ValidationError(
-        "--record or --tensor, --stats, --verify and --diff exclude each other.")
+        "--record or --tensor, --stats, --verify, --status and --diff exclude each other.")
     }
     if rows != nil, tensor == nil {
       throw ValidationError("--rows takes rows of a tensor: give --tensor too.")
@@ -75,6 +78,7 @@ struct DumpCommand: StageCommand {
   }
 
   func run(stage: Stage) throws {
+    if status { return try RunStatus(path).show(format) }
     let subject = try Subject(path)
     if let diff {
       try Difference(subject, Subject(diff), limit: stage.limit).show(format)

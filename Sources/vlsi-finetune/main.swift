@@ -31,6 +31,8 @@ struct Finetune: StageCommand {
   var output: String
   @OptionGroup var common: CommonOptions
 
+  static let isParallel = true
+
   func run(stage: Stage) throws {
     var settings = stage.preset.finetune
     guard !Files.isSame(model, output) else {
@@ -59,11 +61,11 @@ struct Finetune: StageCommand {
       : try stage.visualEmbeddings(in: features, of: backbone, samples: reader)
     let memory = TrainingMemory.finetune(
       ModelNeeds(backbone.config, threads: stage.threads), settings: settings,
-      encodes: visual == nil)
+      encodes: visual == nil, ranks: stage.ranks.count)
     guard
-      let writer = try stage.artifact(
+      let made = try stage.trainingOutput(
         at: output, kind: .model, settings: ["finetune": settings.json],
-        execution: ["finetune": settings.execution], inputs: inputs, seeded: true,
+        execution: ["finetune": settings.execution], inputs: inputs,
         before: {
           // Now, not after hours of training.
           try backbone.model.requireSpace(to: output, base: backbone.checkpoint)
@@ -71,16 +73,20 @@ struct Finetune: StageCommand {
             memory, SampleSurvey(reader).trainingPasses(settings.training, seed: stage.seed),
             advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
         })
-    else { return try writeCard() }
+    else {
+      if stage.ranks.rank == 0 { try writeCard() }
+      return
+    }
     LowRankAdapters.merge(into: backbone.model)
     var parts: Set<VisionLanguageModel.Part> = [.language, .head]
     if settings.trainEmbedding { parts.insert(.embedding) }
     if settings.trainVision { parts.insert(.vision) }
     if settings.training.steps > 0 { backbone.model.train(parts) }
     let training = StageTraining(
-      stage: stage, directory: output,
-      state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
-      optimizers: [AdamW(backbone.model.parameters, settings.training.optimizer.adamW)],
+      stage: stage, output: made,
+      training: ParallelOptimizers(
+        backbone.model.parameters, settings.training.optimizer.adamW,
+        blocks: backbone.model.blockParameters, ranks: stage.ranks),
       settings: settings.training.optimizer, steps: settings.training.steps,
       checkpointMinutes: settings.training.checkpointMinutes)
     var order = DataOrder(count: reader.indices.count, seed: stage.seed)
@@ -90,7 +96,8 @@ struct Finetune: StageCommand {
         accumulation: settings.training.accumulation,
         tokens: settings.training.tokensPerBatch)
       let loss = try batches.accumulateGradients(
-        in: backbone.model, visual: visual, recomputing: memory.recomputation
+        in: backbone.model, for: training.training, visual: visual,
+        recomputing: memory.recomputation
       ) { pass, tape, output in
         [
           try tape.crossEntropy(
@@ -98,8 +105,10 @@ struct Finetune: StageCommand {
             normaliser: pass.normaliser)
         ]
       }
-      return [("loss", .number(loss)), ("positions", .int(Int(batches.supervisedPositions)))]
+      let sum = try stage.ranks.sum([loss])[0]
+      return [("loss", .number(sum)), ("positions", .int(Int(batches.supervisedPositions)))]
     }
+    guard let writer = made.writer else { return }
     let files = try backbone.model.save(to: output, base: backbone.checkpoint)
     for file in files { try writer.adoptFile(file) }
     var facts = ModelCard.facts(ofBase: model)

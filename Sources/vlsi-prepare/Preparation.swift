@@ -39,6 +39,7 @@ struct Preparation {
       })
     let metrics = try ShardMetrics(writer, done: Set(settled.keys))
     defer { metrics.close() }
+    writer.expect(records: total)
     let shards = 0...(total - 1) / writer.samplesPerShard
     let mine = shards.reduce(0) { $0 + (writer.share.contains($1) ? indices($1).count : 0) }
     let done = settled.keys.reduce(0) { $0 + indices($1).count }

@@ -44,6 +44,8 @@ struct Verbalize: StageCommand {
     }
   }
 
+  static let isParallel = true
+
   func run(stage: Stage) throws {
     if plan {
       let text = try ModelFamilies.config(directory: model).text
@@ -73,14 +75,14 @@ struct Verbalize: StageCommand {
     inputs["model.tokenizer"] = reader.artifact.manifest.inputs["model.tokenizer"]
     let form = settings.form(of: text.block)
     guard
-      let writer = try stage.artifact(
+      let made = try stage.trainingOutput(
         at: output, kind: .verbalizers, settings: ["verbalize": settings.json],
-        execution: ["verbalize": settings.execution], inputs: inputs, seeded: true,
+        execution: ["verbalize": settings.execution], inputs: inputs,
         before: {
           try stage.plan(
             memory: StageMemory.verbalize(
               form, layers: reader.layers.count, settings: settings,
-              features: reader.decodedBytes),
+              features: reader.decodedBytes, ranks: stage.ranks.count),
             advice: "Lower verbalize.tokens_per_batch, or extract fewer layers at a time")
         })
     else { return }
@@ -92,9 +94,8 @@ struct Verbalize: StageCommand {
       layers: reader.layers, finalNorm: norm, form: form, seed: stage.seed)
     verbalizers.all.forEach { $0.train() }
     let losses = try train(
-      verbalizers, head: LanguageHead(checkpoint), on: reader, settings, writer: writer,
-      stage: stage)
-
+      verbalizers, head: LanguageHead(checkpoint), on: reader, settings, to: made, stage: stage)
+    guard let writer = made.writer else { return }
     try verbalizers.write(to: writer.path(VerbalizerSet.fileName))
     try writer.adoptFile(VerbalizerSet.fileName)
     try stage.finish(
@@ -131,12 +132,13 @@ struct Verbalize: StageCommand {
   /// steps.
   private func train(
     _ verbalizers: VerbalizerSet, head: LanguageHead, on reader: FeatureReader,
-    _ settings: VerbalizeSettings, writer: ArtifactWriter, stage: Stage
+    _ settings: VerbalizeSettings, to output: TrainingOutput, stage: Stage
   ) throws -> [String: JSON] {
     let training = StageTraining(
-      stage: stage, directory: writer.directory,
-      state: TrainingState(directory: try writer.scratchDirectory(), fingerprint: writer.identity),
-      optimizers: verbalizers.all.map { AdamW($0.parameters, settings.optimizer.adamW) },
+      stage: stage, output: output,
+      training: ParallelOptimizers(
+        sideBySide: verbalizers.all.map(\.parameters), settings.optimizer.adamW,
+        ranks: stage.ranks),
       settings: settings.optimizer, steps: settings.steps,
       checkpointMinutes: settings.checkpointMinutes)
     let indices = reader.indices
@@ -159,8 +161,11 @@ struct Verbalize: StageCommand {
       if sums.count == closing.count { closing = sums }
     } lines: { step in
       let batch = try batches.next()
-      return try verbalizers.all.enumerated().map { number, verbalizer in
-        guard let hidden = batch.hidden[verbalizer.layer] else { return [] }
+      var losses = [Double](repeating: 0, count: verbalizers.all.count)
+      for (number, verbalizer) in verbalizers.all.enumerated() {
+        guard let hidden = batch.hidden[verbalizer.layer], training.training.trains(number) else {
+          continue
+        }
         let tape = Tape(recording: true)
         let layer = tape.speak(verbalizer.forward(tape, hidden, answers: batch.answers), head)
         let loss = try tape.crossEntropy(layer, labels: batch.labels)
@@ -172,10 +177,17 @@ struct Verbalize: StageCommand {
           )
         }
         tape.backward(loss)
-        if step >= settings.steps - window { closing[number] += Double(loss.scalar) }
-        return [("layer", .int(verbalizer.layer)), ("loss", .number(Double(loss.scalar)))]
+        losses[number] = Double(loss.scalar)
+      }
+      losses = try stage.ranks.sum(losses)
+      if step >= settings.steps - window {
+        for number in losses.indices { closing[number] += losses[number] }
+      }
+      return zip(verbalizers.layers, losses).map {
+        [("layer", .int($0)), ("loss", .number($1))]
       }
     }
+    try training.training.gatherWeights()
     if settings.steps == 0 { return [:] }
     return Dictionary(
       uniqueKeysWithValues: zip(verbalizers.layers, closing).map {

@@ -145,6 +145,7 @@ import Testing
       let loss = try order.reduce(0.0) { sum, place in
         let pass = passes[place]
         var generator = LayerMatching.generator(seed: 5, step: number, pass: place)
+        measures.begin(pass: place)
         return try sum
           + pass.batch.accumulateGradients(
             in: model, layers: interaction.layersRead,

@@ -209,15 +209,16 @@ struct Decoder {
     bytes = Array(seal().text().utf8)
   }
 
-  private static func optimizers() -> [AdamW] {
+  private static func optimizers() -> ParallelOptimizers {
     let parameter = Parameter("w", shape: [2, 3], values: [1, 2, 3, 4, 5, 6], trainable: true)
-    return [AdamW([parameter], AdamW.Settings(moments: .float32))]
+    return ParallelOptimizers(
+      sideBySide: [[parameter]], AdamW.Settings(moments: .float32), ranks: .alone)
   }
 
   private static func seedOfState(_ folder: TemporaryFolder) throws -> [UInt8] {
     let path = try folder.folder("training")
     try TrainingState(directory: path, fingerprint: "one").save(
-      step: 3, optimizers: optimizers(), words: ["generator": "12"])
+      step: 3, optimizers(), words: ["generator": "12"])
     return try Files.read(Files.join(path, "state.safetensors"))
   }
 

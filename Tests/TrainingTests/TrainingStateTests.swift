@@ -9,17 +9,18 @@ import Testing
 
 @Suite struct TrainingStateTests {
   /// Two optimizers whose weights, moments and counts differ from each other.
-  static func optimizers(_ value: Float, _ moments: AdamW.MomentStorage) -> [AdamW] {
-    (0..<2).map { number in
+  static func optimizers(_ value: Float, _ moments: AdamW.MomentStorage) -> ParallelOptimizers {
+    let models = (0..<2).map { number in
       let count = AdamW.MomentStorage.smallest + 2
       let values = (0..<count).map { value * Float($0 % 7) + Float(number) }
-      let parameter = Parameter("w", shape: [2, count / 2], values: values, trainable: true)
-      return AdamW([parameter], AdamW.Settings(moments: moments))
+      return [Parameter("w", shape: [2, count / 2], values: values, trainable: true)]
     }
+    return ParallelOptimizers(
+      sideBySide: models, AdamW.Settings(moments: moments), ranks: .alone)
   }
 
-  static func step(_ optimizers: [AdamW], _ slope: Float) {
-    for (number, optimizer) in optimizers.enumerated() {
+  static func step(_ training: ParallelOptimizers, _ slope: Float) {
+    for (number, optimizer) in training.optimizers.enumerated() {
       let parameter = optimizer.parameters[0]
       let gradient = (0..<parameter.count).map { slope * Float(number + 1) * Float($0 % 11 - 4) }
       parameter.gradientSum()?.update(from: gradient, count: gradient.count)
@@ -39,14 +40,14 @@ import Testing
     #expect(try state.restore(whole)?.step == nil)
     Self.step(whole, 0.5)
     Self.step(whole, -2)
-    try state.save(step: 2, optimizers: whole, words: ["cursor": "17"])
+    try state.save(step: 2, whole, words: ["cursor": "17"])
     Self.step(whole, 1)
 
     let resumed = Self.optimizers(99, moments)
     let found = try #require(try state.restore(resumed))
     #expect(found.step == 2 && found.words["cursor"] == "17")
     Self.step(resumed, 1)
-    for (one, two) in zip(whole, resumed) {
+    for (one, two) in zip(whole.optimizers, resumed.optimizers) {
       #expect(one.steps == two.steps)
       #expect(one.parameters[0].array == two.parameters[0].array)
       let (mine, theirs) = (one.moments[0].arrays, two.moments[0].arrays)
@@ -68,10 +69,10 @@ import Testing
     let state = TrainingState(directory: folder.path, fingerprint: "one")
     let optimizers = Self.optimizers(5, .blockwise8)
     Self.step(optimizers, 0.5)
-    try state.save(step: 1, optimizers: optimizers)
-    let first = optimizers[0].parameters[0].array
+    try state.save(step: 1, optimizers)
+    let first = optimizers.optimizers[0].parameters[0].array
     Self.step(optimizers, 0.5)
-    try state.save(step: 2, optimizers: optimizers)
+    try state.save(step: 2, optimizers)
     #expect(try Files.list(folder.path) == ["state.previous.safetensors", "state.safetensors"])
 
     let sound = try Files.read(state.paths[0])
@@ -84,7 +85,7 @@ import Testing
       let found = try state.restore(resumed) { problems.append($0) }
       #expect(found?.step == 1, "byte \(offset)")
       #expect(problems.count == 1 && problems[0].place?.contains(state.paths[0]) == true)
-      #expect(resumed[0].parameters[0].array == first)
+      #expect(resumed.optimizers[0].parameters[0].array == first)
     }
     try Files.remove(state.paths[0])
     #expect(try state.restore(Self.optimizers(0, .blockwise8))?.step == 1)
@@ -92,6 +93,7 @@ import Testing
     let untouched = Self.optimizers(7, .blockwise8)
     #expect(try state.restore(untouched)?.step == nil)
     #expect(
-      untouched[0].parameters[0].array == Self.optimizers(7, .blockwise8)[0].parameters[0].array)
+      untouched.optimizers[0].parameters[0].array
+        == Self.optimizers(7, .blockwise8).optimizers[0].parameters[0].array)
   }
 }

@@ -21,8 +21,8 @@ extension StageTraining {
         throw diverged("\(key)\(layer)\(entry)", found.value, step)
       }
     }
-    for (optimizer, norm) in zip(optimizers, norms) where !norm.isFinite {
-      let weight = optimizer.parameterOfBadGradient
+    for (number, norm) in norms.enumerated() where !norm.isFinite {
+      let weight = try training.parameterOfBadGradient(number)
       throw diverged(
         weight.map { "the gradient of \($0.name)" } ?? "the norm of the gradients", Double(norm),
         step)

@@ -9,13 +9,16 @@ enum Interrupt {
 
   static var isPending: Bool { received.load(ordering: .relaxed) }
 
-  static func listen() {
+  /// - Parameter isLaunched: whether this is one of several ranks: mpirun passes SIGUSR1 on to them, and
+  ///   of SIGTERM it makes their end
+  static func listen(isLaunched: Bool = false) {
     // Initialised before a handler can run: the first use of a global takes a lock.
     _ = received.load(ordering: .relaxed)
     // nohup asks to outlive the terminal.
     let hangUp = signal(SIGHUP, SIG_IGN)
     let ignored = hangUp.map { unsafeBitCast($0, to: Int.self) } == 1
-    let signals = ignored ? [SIGINT, SIGTERM] : [SIGINT, SIGTERM, SIGHUP]
+    let signals =
+      [SIGINT, SIGTERM] + (ignored ? [] : [SIGHUP]) + (isLaunched ? [SIGUSR1] : [])
     for number in signals {
       signal(number) { number in
         // Of a terminal that closes, kernel and shell both tell: its second word is no haste.

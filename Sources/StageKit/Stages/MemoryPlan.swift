@@ -10,9 +10,12 @@ extension Stage {
   ///   - advice: which settings make it smaller
   /// - Throws: `Failure(.badPreset)` when the machine has less.
   public func plan(memory bytes: Int, advice: String) throws {
-    let available = MemoryPlan.available()
+    // Ranks on one machine share its memory.
+    let beside = ranks.count > 1 ? Cores.ranksHere() : 1
+    let available = MemoryPlan.available().map { $0 / beside }
     let most = available.map { " of \(MemoryPlan.text($0)) available" } ?? ""
-    log.info("needs about \(MemoryPlan.text(bytes)) of memory\(most), mapped files not counted")
+    let each = ranks.count > 1 ? "each rank needs" : "needs"
+    log.info("\(each) about \(MemoryPlan.text(bytes)) of memory\(most), mapped files not counted")
     if let available, bytes > available {
       throw Failure(
         .badPreset, "the stage does not fit into memory", at: name,

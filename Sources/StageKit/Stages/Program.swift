@@ -18,22 +18,12 @@ enum Program {
       var command = try Command.parseAsRoot(arguments)
       do {
         try command.run()
-      } catch let failure as Failure {
-        end(failure)
       } catch  where Command.exitCode(for: error).isSuccess || error is ValidationError {
         // `--help` and `--version` arrive here too.
         throw error
-      } catch let error as NSError where error.domain == NSCocoaErrorDomain {
-        end(
-          Failure(
-            .ioFailed, error.localizedDescription,
-            at: error.userInfo[NSFilePathErrorKey] as? String ?? name,
-            advice: "Check the path, the rights and the free space."))
       } catch {
-        end(
-          Failure(
-            .software, "\(error)", at: name,
-            advice: "This is a bug of the program; please report it with the command line."))
+        if let silent = error as? Silent { exit(silent.code.rawValue) }
+        end(failure(of: error, name: name))
       }
     } catch {
       if let failure = error as? Failure { end(failure) }
@@ -48,8 +38,28 @@ enum Program {
     exit(Failures.ExitCode.done.rawValue)
   }
 
+  /// What an error means to the user.
+  static func failure(of error: any Error, name: String) -> Failure {
+    if let failure = error as? Failure { return failure }
+    let system = error as NSError
+    if system.domain == NSCocoaErrorDomain {
+      return Failure(
+        .ioFailed, system.localizedDescription,
+        at: system.userInfo[NSFilePathErrorKey] as? String ?? name,
+        advice: "Check the path, the rights and the free space.")
+    }
+    return Failure(
+      .software, "\(error)", at: name,
+      advice: "This is a bug of the program; please report it with the command line.")
+  }
+
   static func end(_ failure: Failure) -> Never {
     Terminal.shared.write("error: \(failure)")
     exit(failure.code.rawValue)
   }
+}
+
+/// The end of a program of which another has said why.
+struct Silent: Error {
+  let code: Failures.ExitCode
 }

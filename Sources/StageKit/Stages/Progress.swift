@@ -98,7 +98,7 @@ public final class Progress: Sendable {
   }
 
   /// Three digits: 0.12, 3.46, 78.9, 1234.
-  static func rate(_ value: Double) -> String {
+  public static func rate(_ value: Double) -> String {
     switch value {
     case ..<10: "\((value * 100).rounded() / 100)"
     case ..<100: "\((value * 10).rounded() / 10)"

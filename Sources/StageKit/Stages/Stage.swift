@@ -3,7 +3,9 @@ import Failures
 import Foundation
 import Kernels
 import Logging
+import Ranks
 import Synchronization
+import Training
 
 /// What a running stage has at hand: settings, log, progress, the clock, the signals.
 public final class Stage: Sendable {
@@ -21,6 +23,8 @@ public final class Stage: Sendable {
   public let threads: Int
   /// Only the first samples; nil takes all.
   public let limit: Int?
+  /// The processes that do this stage together.
+  public let ranks: Ranks
 
   /// Make the output again and remove what is there.
   let redo: Bool
@@ -32,23 +36,29 @@ public final class Stage: Sendable {
   private let start = Stage.monotonicSeconds()
 
   /// Reads the preset and starts to listen for signals. Throws 66 or 78 for a bad preset.
-  public init(name: String, options: CommonOptions) throws {
+  public init(name: String, options: CommonOptions, ranks: Ranks = .alone) throws {
     self.name = name
+    self.ranks = ranks
     preset = try options.preset.map { try Preset(contentsOf: $0) } ?? Preset()
     seed = options.seed ?? preset.run.seed
-    let cores = ProcessInfo.processInfo.activeProcessorCount
-    threads = options.threads ?? (preset.run.threads > 0 ? preset.run.threads : cores)
+    threads = options.threads ?? (preset.run.threads > 0 ? preset.run.threads : Cores.own)
     limit = options.limit
     redo = options.redo
     Parallelism.threads = threads
     MemoryPlan.keepBlocks(threads: threads)
     Precision.current = preset.run.precision.precision
-    isQuiet = options.quiet
-    log = Logger(label: Stage.label(name, arguments: CommandLine.arguments)) { label in
-      StageLogHandler(
-        label: label, format: options.logFormat, logLevel: options.quiet ? .warning : .info)
+    // One speaks for all; of the others only what goes wrong is heard.
+    isQuiet = options.quiet || ranks.rank > 0
+    let level: Logger.Level = isQuiet ? .warning : .info
+    let number = ranks.rank > 0 ? " [rank \(ranks.rank)]" : ""
+    log = Logger(label: Stage.label(name, arguments: CommandLine.arguments) + number) { label in
+      StageLogHandler(label: label, format: options.logFormat, logLevel: level)
     }
-    Interrupt.listen()
+    Interrupt.listen(isLaunched: ranks.count > 1)
+    if ranks.count > 1 {
+      let share = threads == 1 ? "1 thread" : "\(threads) threads"
+      log.info("\(ranks.count) ranks of \(share), \(ranks.library)")
+    }
     if let missing = MatrixBuffers.reserve(threads: threads) {
       throw Failure(
         .ioFailed, "the address-space limit leaves no room to multiply matrices", at: name,
@@ -79,9 +89,24 @@ public final class Stage: Sendable {
   /// the kernels may give memory back.
   public func checkInterrupt() throws {
     BufferPool.endUnit()
-    guard interrupted else { return }
-    throw Failure(
+    if interrupted { throw interruption }
+  }
+
+  private var interruption: Failure {
+    Failure(
       .interrupted, "interrupted", at: name, advice: "Run the same command again to continue.")
+  }
+
+  /// Whether the ranks have all ended at the same place: none needs to end another.
+  private let ended = Atomic<Bool>(false)
+  var endedTogether: Bool { ended.load(ordering: .relaxed) }
+
+  /// Throws 75 on all ranks where one of them was asked to stop: after a step whose state is safe.
+  func endStep(stops: Bool) throws {
+    BufferPool.endUnit()
+    guard stops else { return }
+    ended.store(true, ordering: .relaxed)
+    throw interruption
   }
 
   // MARK: Progress and metrics
@@ -96,6 +121,11 @@ public final class Stage: Sendable {
     ) { done, fresh, seconds in
       writer?.note(done: done, of: total, unit, seconds: seconds, fresh: fresh)
     }
+  }
+
+  /// Keeps what other ranks may still be writing into, when this one gives up, until the process ends.
+  func keep(_ training: ParallelOptimizers) {
+    if ranks.count > 1 { _ = Unmanaged.passRetained(training) }
   }
 
   /// The artifact whose progress is to be told.

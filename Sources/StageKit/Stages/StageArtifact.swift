@@ -2,6 +2,7 @@ import Artifacts
 import Failures
 import Kernels
 import Logging
+import Ranks
 import Training
 
 extension Stage {
@@ -28,6 +29,7 @@ extension Stage {
         advice: "Run the command once without a share and with --redo --limit 1, or remove "
           + "\(directory)")
     }
+    if share == .all, ranks.count == 1 { try Ranks.requireAlone() }
     func open() throws -> ArtifactWriter {
       try ArtifactWriter(
         directory: directory, kind: kind, settings: settled(settings, kind, at: directory),
@@ -63,6 +65,39 @@ extension Stage {
       log.warning("\(directory) is finished, but \(shards) missing or damaged: made again")
     }
     return writer
+  }
+
+  /// As `artifact`, of a stage that trains, on all ranks: rank 0 has the folder, and the others do what
+  /// it does.
+  /// - Parameter before: called on every rank
+  public func trainingOutput(
+    at directory: String, kind: ArtifactKind, settings: JSON, execution: JSON,
+    inputs: [String: String], before: () throws -> Void
+  ) throws -> TrainingOutput? {
+    var execution = execution
+    if ranks.count > 1, case .object(var members) = execution {
+      members["ranks"] = .int(ranks.count)
+      execution = .object(members)
+    }
+    func open() throws -> ArtifactWriter? {
+      try artifact(
+        at: directory, kind: kind, settings: settings, execution: execution, inputs: inputs,
+        seeded: true, before: before)
+    }
+    let writer = ranks.rank == 0 ? try open() : nil
+    var words = writer.map { [$0.identity, Precision.current.rawValue] } ?? []
+    if ranks.count > 1 {
+      words = String(
+        decoding: try ranks.broadcast(Array(words.joined(separator: " ").utf8)), as: UTF8.self
+      )
+      .split(separator: " ").map(String.init)
+    }
+    guard words.count == 2 else { return nil }
+    if ranks.rank > 0 {
+      Precision(rawValue: words[1]).map { Precision.current = $0 }
+      try before()
+    }
+    return try TrainingOutput(directory: directory, writer: writer, identity: words[0])
   }
 
   /// The visual embeddings in these features; nil, and a line in the log, where they hold none of this
@@ -113,6 +148,7 @@ extension Stage {
       _ members: [Int], _ append: (Record) throws -> Void, _ advance: (Int) -> Void
     ) throws -> [(key: String, value: SettingValue)]
   ) throws -> Bool {
+    writer.expect(records: indices.count)
     let pending = writer.unfinishedShards(of: indices)
     let left = pending.reduce(0) { $0 + $1.indices.count }
     let mine = indices.count { writer.share.contains(writer.shard(of: $0)) }
@@ -160,6 +196,22 @@ extension Stage {
         "repaired \(writer.directory), but its content is another now: \(consequence)")
     }
     return manifest
+  }
+}
+
+/// What a training writes, as each rank knows it.
+public struct TrainingOutput {
+  public let directory: String
+  /// Rank 0's: the others write nothing.
+  public let writer: ArtifactWriter?
+  public let state: TrainingState
+
+  init(directory: String, writer: ArtifactWriter?, identity: String) throws {
+    self.directory = directory
+    self.writer = writer
+    state = TrainingState(
+      directory: try writer?.scratchDirectory() ?? ArtifactWriter.scratchDirectory(of: directory),
+      fingerprint: identity)
   }
 }
 

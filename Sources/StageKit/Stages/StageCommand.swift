@@ -1,5 +1,7 @@
 import ArgumentParser
 import Failures
+import Foundation
+import Ranks
 
 /// A stage program. It states its arguments and `run(stage:)`; its `main.swift` calls `main()`.
 public protocol StageCommand: ParsableCommand {
@@ -10,6 +12,9 @@ public protocol StageCommand: ParsableCommand {
   /// A command line that works, shown by `--help`.
   static var example: String { get }
 
+  /// Whether several processes under MPI do it together.
+  static var isParallel: Bool { get }
+
   /// Declared as `@OptionGroup var common: CommonOptions`.
   var common: CommonOptions { get }
 
@@ -19,6 +24,7 @@ public protocol StageCommand: ParsableCommand {
 
 extension StageCommand {
   public static var example: String { "" }
+  public static var isParallel: Bool { false }
 
   public static var configuration: CommandConfiguration {
     CommandConfiguration(
@@ -28,14 +34,38 @@ extension StageCommand {
   }
 
   public func run() throws {
-    let stage = try Stage(name: Self.name, options: common)
+    let ranks = Self.isParallel ? try Ranks.launched() : .alone
+    var isOver = false
     do {
-      try run(stage: stage)
-      stage.close()
-    } catch {
-      stage.close()
-      throw error
+      let stage = try Stage(name: Self.name, options: common, ranks: ranks)
+      do {
+        try run(stage: stage)
+        stage.close()
+      } catch {
+        stage.close()
+        if stage.endedTogether {
+          try ranks.finish()
+          isOver = true
+          // One speaks for all.
+          if ranks.rank > 0 { throw Silent(code: .interrupted) }
+        }
+        throw error
+      }
+      try ranks.finish()
+    } catch let error where ranks.count > 1 && !isOver {
+      try Self.end(ranks, error)
     }
+  }
+
+  /// Ends all ranks: the others would wait for the one that failed.
+  private static func end(_ ranks: Ranks, _ error: any Error) throws {
+    // What all have found out, the first says, and the launcher ends the others meanwhile.
+    if ranks.rank > 0 { Thread.sleep(forTimeInterval: 3) }
+    let failure = Program.failure(of: error, name: name)
+    Terminal.shared.write("error: rank \(ranks.rank) of \(ranks.count): \(failure)")
+    // A launcher that ends its processes at once would lose the words.
+    Thread.sleep(forTimeInterval: 0.2)
+    ranks.abort(failure.code.rawValue)
   }
 
   /// Parses the command line, runs the stage and ends the process with its exit code.

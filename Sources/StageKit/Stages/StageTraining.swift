@@ -10,19 +10,20 @@ public struct StageTraining {
   /// The artifact in the making: metrics go there.
   public let directory: String
   public let state: TrainingState
-  public let optimizers: [AdamW]
+  public let training: ParallelOptimizers
   public let settings: OptimizerSettings
   public let steps: Int
   public let checkpointMinutes: Double
 
   public init(
-    stage: Stage, directory: String, state: TrainingState, optimizers: [AdamW],
+    stage: Stage, output: TrainingOutput, training: ParallelOptimizers,
     settings: OptimizerSettings, steps: Int, checkpointMinutes: Double
   ) {
     self.stage = stage
-    self.directory = directory
-    self.state = state
-    self.optimizers = optimizers
+    directory = output.directory
+    state = output.state
+    self.training = training
+    stage.keep(training)
     self.settings = settings
     self.steps = steps
     self.checkpointMinutes = checkpointMinutes
@@ -31,9 +32,9 @@ public struct StageTraining {
   /// Runs all steps, or those that an interrupted run left.
   /// - save: words to be kept with the state, such as the place in the data; `restore` gets them
   ///   back.
-  /// - step: computes the gradients of a step and returns what to write to the metrics; the first
-  ///   pair is shown beside the progress.
-  /// Throws 75 after a signal, once the state is safe.
+  /// - step: computes the gradients of a step and returns what to write to the metrics, the same on
+  ///   all ranks; the first pair is shown beside the progress.
+  /// Throws 75 after a signal to any rank, once the state is safe.
   public func run(
     label: String, save: () -> [String: String] = { [:] },
     restore: ([String: String]) throws -> Void = { _ in },
@@ -50,7 +51,7 @@ public struct StageTraining {
     lines: (Int) throws -> [[(key: String, value: SettingValue)]]
   ) throws {
     var first = 0
-    let earlier = try state.restore(optimizers) { failure in
+    let earlier = try state.restore(training) { failure in
       stage.log.warning("a saved state of the training cannot be used: \(failure)")
     }
     if let earlier {
@@ -59,24 +60,33 @@ public struct StageTraining {
       stage.log.info("continuing after step \(first) of \(steps)")
     }
     // Steps after the state are done again, and write their lines again.
-    let metrics = try stage.metrics(directory) { line in
-      Self.stepOf(line).map { $0 < first } ?? (first > 0)
-    }
-    defer { metrics.close() }
+    let metrics =
+      stage.ranks.rank > 0
+      ? nil
+      : try stage.metrics(directory) { line in
+        Self.stepOf(line).map { $0 < first } ?? (first > 0)
+      }
+    defer { metrics?.close() }
     let progress = stage.progress(total: steps, unit: "steps", label: label, done: first)
     let schedule = settings.schedule(steps: steps)
     var saved = Date()
+    let sent = stage.ranks.bytesSent
     for number in first..<max(first, steps) {
       let rate = schedule.learningRate(number)
       let lines = try finite(step: number, lines)
-      var norms = optimizers.map { $0.gradientNorm() }
+      // What one rank wishes, all do, after the same step.
+      let wishes = [
+        stage.interrupted,
+        checkpointMinutes > 0 && -saved.timeIntervalSinceNow > checkpointMinutes * 60,
+      ]
+      let sums = try training.sumGradients(with: wishes.map { $0 ? 1 : 0 })
+      let (stops, saves) = (sums.words[0] > 0, sums.words[1] > 0)
+      var norms = sums.norms
       try requireFinite(lines, norms, step: number)
-      for (optimizer, norm) in zip(optimizers, norms) {
-        optimizer.step(learningRate: Float(rate), norm: norm)
-      }
+      try training.step(learningRate: Float(rate), norms: norms)
       if lines.count != norms.count { norms = [norms.reduce(0) { $0 + $1 * $1 }.squareRoot()] }
       for (pairs, norm) in zip(lines, norms) {
-        try metrics.append(
+        try metrics?.append(
           [("step", .int(number))] + pairs + [
             ("learning_rate", .number(rate)), ("gradient_norm", .number(Double(norm))),
           ])
@@ -85,16 +95,20 @@ public struct StageTraining {
         note: (lines.last?.first { $0.key == "loss" } ?? lines.last?.first).map {
           "\($0.key) \(Self.short($0.value))"
         } ?? "")
-      let due = checkpointMinutes > 0 && -saved.timeIntervalSinceNow > checkpointMinutes * 60
-      if due || stage.interrupted {
+      if stops || saves {
         // A state without the lines of its steps would lose them for ever.
-        try metrics.synchronize()
-        try state.save(step: number + 1, optimizers: optimizers, words: save())
+        try metrics?.synchronize()
+        try state.save(step: number + 1, training, words: save())
         saved = Date()
       }
-      try stage.checkInterrupt()
+      try stage.endStep(stops: stops)
     }
     progress.finish()
+    if stage.ranks.count > 1, steps > first {
+      let bytes = (stage.ranks.bytesSent - sent) / (steps - first)
+      stage.log.info(
+        "each step sent \(MemoryPlan.text(bytes)) from rank \(stage.ranks.rank) to the others")
+    }
   }
 
   private static func short(_ value: SettingValue) -> String {
