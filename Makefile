@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
-CORES := $(shell nproc)
+HERE := $(shell nproc)
 
 # One folder and one set of flags for programs and tests: neither rebuilds the other.
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
@@ -120,7 +120,7 @@ $(call stage_targets,report): report-%: runs/%/report/manifest.json
 
 # A preset with a thread count of its own leaves cores free: its stages run side by side. Slurm has room
 # for both branches, and who waits takes none.
-JOBS ?= $(if $(FANOUT)$(RANKS),$(if $(filter slurm,$(FANOUT)),2,1),$(or $(foreach t,$(THREADS_$*),$(shell echo $$(($(CORES) / $t > 0 ? $(CORES) / $t : 1)))),1))
+JOBS ?= $(if $(FANOUT)$(RANKS),$(if $(filter slurm,$(FANOUT)),2,1),$(or $(foreach t,$(THREADS_$*),$(shell echo $$(($(HERE) / $t > 0 ? $(HERE) / $t : 1)))),1))
 side_by_side = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 $(call stage_targets,distill): distill-%: | $(BUILT)
 	$(if $(was_checked),,$(if $(dataset)$(teacher)$(student),$(check_inputs)))
@@ -179,7 +179,8 @@ endef
 # What is there now, each time: pictures may have gone, though the data set is the same.
 $(call stage_targets,plan): plan-%: $$(call dataset_files,$$*) | $(BUILT)
 	$(survey)
-	$(call before_run)
+	$(call before_run,$(if $(NODES), --nodes $(NODES))$(if $(CORES), --cores $(CORES))$(if \
+	  $(NETWORK), --network $(NETWORK)))
 $(call stage_targets,check): check-%: $$(call dataset_files,$$*) | $(BUILT)
 	$(survey)
 	$(call before_run,--check)
@@ -247,6 +248,7 @@ help:
 	@echo "  make -j2 …               takes two branches side by side"
 	@echo "  THREADS=n  SEED=n (this call's)  COMPARE=0 (no baselines)"
 	@echo "  FANOUT=local:N | slurm   spreads the stages  (NODES= PARTITION= SBATCH= SHARES=; docs/SCALING.md)"
+	@echo "  make plan-NAME NODES=16 CORES=64 NETWORK=12.5    the same on a cluster, GB/s between its nodes"
 	@echo "  RANKS=N                  trains with N processes under MPI"
 	@echo
 	@echo "The programs:              .build/release/vlsi-* --help"

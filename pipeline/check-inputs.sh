@@ -41,7 +41,7 @@ for word; do
         *[!0-9]* | "") refuse 64 "$name: expected a whole number, found $value" ;;
       esac
       ;;
-    NODES | SHARES | RANKS)
+    NODES | SHARES | RANKS | CORES)
       case $value in
         *[!0-9]* | "" | 0*) refuse 64 "$name: expected a whole number of 1 or more, found $value" ;;
       esac
@@ -52,13 +52,13 @@ for word; do
         *) refuse 64 "$name: expected local:N or slurm, found $value" ;;
       esac
       ;;
-    CELLS | SEEDS | SPLIT | ABLATIONS | PARTITION | MPI)
+    CELLS | SEEDS | SPLIT | ABLATIONS | PARTITION | MPI | NETWORK)
       case $value in
         *[!A-Za-z0-9.,/_+\ -]*)
           refuse 64 "$name: expected letters, digits and . , / _ + -, found $value" ;;
       esac
       case $name:$value in
-        ABLATIONS:*\ * | SPLIT:*[\ /]* | PARTITION:*\ * | MPI:*\ *)
+        ABLATIONS:*\ * | SPLIT:*[\ /]* | PARTITION:*\ * | MPI:*\ * | NETWORK:*[!0-9.]*)
           refuse 64 "$name: expected one word without a blank, found $value" ;;
       esac
       ;;

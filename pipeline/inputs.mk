@@ -2,8 +2,8 @@
 # means anything to Make or to the shell), checked, and only then remembered in runs/NAME/inputs.
 
 INPUTS := TEACHER STUDENT DATASET IMAGES BENCHMARK
-NUMBERS := SEED THREADS JOBS COMPARE NODES SHARES RANKS
-WORDS := CELLS SEEDS SPLIT ABLATIONS FANOUT PARTITION MPI
+NUMBERS := SEED THREADS JOBS COMPARE NODES SHARES RANKS CORES
+WORDS := CELLS SEEDS SPLIT ABLATIONS FANOUT PARTITION MPI NETWORK
 
 # Not expanded, here or on their way into a program's environment. A path is no option.
 $(foreach i,$(INPUTS) $(NUMBERS) $(WORDS),$(if $(value $i),\

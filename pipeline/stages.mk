@@ -39,7 +39,7 @@ ranks = $(if $(FANOUT)$(RANKS),pipeline/fanout.sh ranks $(@D) )
 # Side by side, each stage takes its share of the cores, unless THREADS or the preset says more. What
 # runs elsewhere, or in several processes, is told there; a preset's own number holds for each.
 jobs = $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS)))
-share = $(shell echo $$(($(CORES) / $(jobs) > 0 ? $(CORES) / $(jobs) : 1)))
+share = $(shell echo $$(($(HERE) / $(jobs) > 0 ? $(HERE) / $(jobs) : 1)))
 threads = $(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$*),$(if \
   $(FANOUT)$(RANKS), --threads $(THREADS_$*)),$(if $(jobs),$(if $(FANOUT),, --threads $(share)))))
 # The common options with preset $1.

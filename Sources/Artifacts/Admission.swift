@@ -11,15 +11,16 @@ struct Admission {
   let identity: String
   let patience: Duration
 
-  /// Calls `body` with the folder's other writers, none of whom has a shard of this share, while nobody
-  /// else comes in; then takes the lease.
+  /// Calls `body`, while nobody else comes in, and takes the lease.
+  /// - Parameter body: gets what finds the folder's other writers, none of whom has a shard of this share
   /// - Throws: 73 where another program writes one of these shards, what `body` throws.
-  func enter(_ body: (_ others: [Holder]) throws -> Void = { _ in }) throws -> Lease {
+  func enter(_ body: (_ others: () throws -> [Holder]) throws -> Void = { _ in }) throws -> Lease {
     let gate = try pass()
     defer { withExtendedLifetime(gate) {} }
-    let others = try holders()
-    if let other = others.first(where: { $0.share.overlaps(share) }) { throw taken(other) }
-    try body(others)
+    if let other = try holders(where: { $0?.share.overlaps(share) ?? true }).first {
+      throw taken(other)
+    }
+    try body { try holders(where: { _ in true }) }
     let path = Files.join(directory, leaseName)
     guard let lease = try Lease(path, share: share, identity: identity) else {
       throw taken(Holder(path))
@@ -37,16 +38,13 @@ struct Admission {
       found: holder?.description, advice: "Wait until it has ended")
   }
 
-  /// Those who live; what others left is removed.
-  private func holders() throws -> [Holder] {
-    try Files.list(directory).filter(Admission.isLease).compactMap { name in
-      let path = Files.join(directory, name)
-      guard Holder.lives(path, patience: patience) else {
-        Admission.clear(path)
-        return nil
-      }
-      return Holder(path)
-    }
+  /// Those of the wanted ones who live; what others left is removed.
+  private func holders(where isWanted: (Holder?) -> Bool) throws -> [Holder] {
+    let paths = try Files.list(directory).filter(Admission.isLease)
+      .map { Files.join(directory, $0) }.filter { isWanted(Holder($0)) }
+    let living = Holder.living(paths, patience: patience)
+    for path in paths where !living.contains(path) { Admission.clear(path) }
+    return living.compactMap { Holder($0) }
   }
 
   static func isLease(_ name: String) -> Bool {
@@ -64,7 +62,7 @@ struct Admission {
       if let holder = Holder(path), holder.lives == true {
         guard begun.duration(to: .now) < .seconds(600) else { throw taken(holder) }
         Lease.sleep(.milliseconds(20))
-      } else if !Holder.lives(path, patience: patience) {
+      } else if Holder.living([path], patience: patience).isEmpty {
         Admission.clear(path)
       }
     }

@@ -46,7 +46,7 @@ extension ArtifactWriter {
       lease = try admission.enter { others in
         found = look(directory, recipe, admission.identity, share, redo: redo)
         guard case .other = found else { return }
-        if let other = others.first {
+        if let other = try others().first {
           throw Failure(
             .cannotCreate,
             "another program is writing this artifact with other settings or inputs",

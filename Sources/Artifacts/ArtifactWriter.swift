@@ -62,7 +62,8 @@ public final class ArtifactWriter: Sendable {
   ///   - discard: remove what was there at once instead of moving it aside.
   ///   - level: zstd's level. Floats and noisy pixels, which fill the shards, pack no better at 3.
   ///   - share: which shards this process makes; `finish` is for those that make all.
-  ///   - patience: how long another machine's writer is watched that does not count on.
+  ///   - patience: how long another machine's writer is watched that does not count on; nil for 45
+  ///     seconds, or what `VLSI_LOCK_PATIENCE` says.
   ///   - before: checks that there is something to do for: called once that is known, before
   ///     anything in the folder is touched.
   /// Throws 73 when the folder cannot be written, one of the shards is being written, or the folder
@@ -72,7 +73,7 @@ public final class ArtifactWriter: Sendable {
     inputs: [String: String] = [:], seed: UInt64? = nil, threads: Int = 1,
     samplesPerShard: Int = 128, program: String? = nil, version: String = "0.1.0",
     redo: String? = nil, discard: Bool = false, level: Int32 = 1, share: Share = .all,
-    patience: Duration = .seconds(45), before: () throws -> Void = {}
+    patience: Duration? = nil, before: () throws -> Void = {}
   ) throws {
     precondition(samplesPerShard > 0)
     precondition(share == .all || !discard, "a share does not discard what others made")
@@ -93,7 +94,7 @@ public final class ArtifactWriter: Sendable {
     try Files.makeDirectory(directory)
     try ArtifactWriter.refuseForeign(directory, kind: kind)
     let admission = Admission(
-      directory: directory, share: share, identity: identity, patience: patience)
+      directory: directory, share: share, identity: identity, patience: patience ?? Lease.patience)
     let begun = try ArtifactWriter.begin(
       admission, recipe, redo: redo ?? (discard ? "it is made again as asked" : nil),
       discard: discard

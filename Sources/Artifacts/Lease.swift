@@ -12,10 +12,12 @@ final class Lease: Sendable {
   /// What every lease's file is called first.
   static let prefix = ".lock"
 
+  /// How long another machine's count may stand still: `VLSI_LOCK_PATIENCE` seconds, else 45.
+  static let patience = Duration.seconds(
+    getenv("VLSI_LOCK_PATIENCE").flatMap { Double(String(cString: $0)) }
+      .flatMap { (1...86_400).contains($0) ? $0 : nil } ?? 45)
   /// How often a holder counts on.
-  static let beat = Duration.seconds(10)
-  /// How long another machine's count may stand still.
-  static let patience = Duration.seconds(45)
+  static let beat = patience / 4.5
 
   let path: String
   private let words: Words
@@ -224,22 +226,29 @@ struct Holder: CustomStringConvertible {
     return Place.started(process) == started
   }
 
-  /// Looks until it is clear whether the holder of a lease lives. A file that says nothing is watched
-  /// for seconds: its maker was about to write it.
-  static func lives(_ path: String, patience: Duration) -> Bool {
+  /// Those of the leases whose holders live, looked at until that is clear. A file that says nothing is
+  /// watched for seconds: its maker was about to write it.
+  static func living(_ paths: [String], patience: Duration) -> [String] {
     let clock = ContinuousClock()
-    var seen: String?
-    var since = clock.now
-    while Files.exists(path) {
-      let holder = Holder(path)
-      if let lives = holder?.lives { return lives }
-      let now = holder.map { "\($0.token) \($0.json["count"]?.asInt ?? 0)" } ?? "nothing"
-      if let seen, seen != now { return true }
-      if seen == nil { (seen, since) = (now, clock.now) }
-      let most = holder == nil ? min(patience, .seconds(5)) : patience
-      if since.duration(to: clock.now) > most { return false }
+    let begun = clock.now
+    var seen: [String: String] = [:]
+    var living: [String] = []
+    var open = paths
+    while true {
+      open = open.filter { path in
+        guard Files.exists(path) else { return false }
+        let holder = Holder(path)
+        let now = holder.map { "\($0.token) \($0.json["count"]?.asInt ?? 0)" } ?? ""
+        let before = seen.updateValue(now, forKey: path)
+        if let lives = holder?.lives ?? (before.map { $0 != now } == true ? true : nil) {
+          if lives { living.append(path) }
+          return false
+        }
+        return begun.duration(to: clock.now)
+          < (holder == nil ? min(patience, .seconds(5)) : patience)
+      }
+      if open.isEmpty { return living }
       Lease.sleep(min(.seconds(1), patience / 4))
     }
-    return false
   }
 }

@@ -9,6 +9,16 @@ import Training
 
 /// What one stage of a run will take.
 public struct StageCost: Sendable {
+  /// What of a stage different machines can do.
+  public enum Spread: Sendable, Equatable {
+    /// Shards.
+    case shares
+    /// So many layers, each a model of its own.
+    case layers(Int)
+    /// So many forward passes of an optimizer step, of so many weights that learn.
+    case passes(Int, learned: Int)
+  }
+
   public let name: String
   /// Optimizer steps; nil for a stage that trains nothing.
   public var steps: Int?
@@ -22,6 +32,13 @@ public struct StageCost: Sendable {
   public var memory = 0
   /// nil when nothing was rehearsed.
   public var seconds: Double?
+  /// Of these, what is done once however many machines there are: starting, reading the weights,
+  /// writing what one process writes.
+  public var fixedSeconds = 0.0
+  /// Of these, the optimizer's steps.
+  public var optimizerSeconds = 0.0
+  /// How several machines divide it.
+  public var spread = Spread.shares
   /// Which settings make it smaller.
   public var advice = ""
   /// Of its largest pass, how many decoder blocks are computed again for the gradient.
@@ -180,8 +197,9 @@ public struct RunPlan {
       memory: StageMemory.extract(needs, passes, layers: layers.count + 1),
       advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
     if let speeds, let rates {
+      cost.fixedSeconds = rates.start(memory: cost.memory) + Double(weights) / rates.reading
       cost.seconds =
-        rates.start(memory: cost.memory) + Double(weights) / rates.reading
+        cost.fixedSeconds
         + (stores ? 1 : share) * encoding(needs, speeds)
         + share * survey.sum { needs.forwardOperations(lengths: [$0.tokens]) } / speeds.forward
     }
@@ -211,14 +229,16 @@ public struct RunPlan {
       advice: "Lower verbalize.tokens_per_batch, or name fewer target layers.")
     if let speeds, let rates {
       let positions = Double(settings.steps * settings.tokensPerBatch)
-      cost.seconds =
+      cost.spread = .layers(layers.count)
+      cost.fixedSeconds =
         rates.start(memory: cost.memory) + Double(headBytes(checkpoint)) / rates.reading
-        + Double(count) * rates.drawing
+        + Double(count) * rates.drawing + Double(cost.writes) / rates.writing
+      cost.seconds =
+        cost.fixedSeconds
         + Double(layers.count)
         * speeds.speaking.seconds(passes: Double(settings.steps), positions: positions)
         + positions * 6 * Double(count) / speeds.forward
         + Double(settings.steps * count) * rates.optimizer(settings.optimizer)
-        + Double(cost.writes) / rates.writing
     }
     return cost
   }
@@ -240,9 +260,11 @@ public struct RunPlan {
         form, numbers: targetNumbers / layers, layers: layers,
         positions: groups.map { $0.positions }.max() ?? 0))
     if let rates {
-      cost.seconds =
+      cost.fixedSeconds =
         rates.start(memory: cost.memory)
-        + Double(cost.reads + headBytes(teacher) + headBytes(student)) / rates.reading
+        + Double(headBytes(teacher) + headBytes(student)) / rates.reading
+      cost.seconds =
+        cost.fixedSeconds + Double(cost.reads) / rates.reading
         + Double(layers)
         * rates.projecting.seconds(
           passes: Double(groups.count) * survey.scale, positions: survey.supervisedPositions)
@@ -278,15 +300,15 @@ public struct RunPlan {
       recomputedBlocks: passes(training).map(memory.recomputedBlocks).max() ?? 0)
     if let rates {
       let layers = Double(speaks ? studentLayers.count : 0)
+      spread(&cost, training, rates, learned: learned)
       cost.seconds =
-        rates.start(memory: cost.memory) + Double(weightBytes(student)) / rates.reading
+        cost.fixedSeconds
         + trained(training, rates, memory, speed: rates.adapters, learned: learned) {
           passes, positions in
           (layers + 1) * rates.student.speaking.seconds(passes: passes, positions: positions)
             + positions * layers * 4 * Double(form.parameterCount(layers: 1))
             / rates.student.forward
         }
-        + Double(cost.writes) / rates.writing
     }
     return cost
   }
@@ -309,16 +331,29 @@ public struct RunPlan {
       advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.",
       recomputedBlocks: passes(training).map(memory.recomputedBlocks).max() ?? 0)
     if let rates {
+      spread(&cost, training, rates, learned: learned)
       cost.seconds =
-        rates.start(memory: cost.memory) + Double(weightBytes(student)) / rates.reading
+        cost.fixedSeconds
         + trained(training, rates, memory, speed: rates.full, learned: learned) {
           passes, positions in
           // The head learns too: a second pass over it for its gradient.
           2 * rates.student.speaking.seconds(passes: passes, positions: positions)
         }
-        + Double(cost.writes) / rates.writing
     }
     return cost
+  }
+
+  /// Notes how ranks divide a training, and what of it they do not.
+  private func spread(
+    _ cost: inout StageCost, _ training: TrainingSettings, _ rates: Rates, learned: Int
+  ) {
+    let steps = max(1, min(training.steps, SampleSurvey.steps))
+    cost.spread = .passes(max(1, passes(training).count / steps), learned: learned)
+    cost.fixedSeconds =
+      rates.start(memory: cost.memory) + Double(weightBytes(student)) / rates.reading
+      + Double(cost.writes) / rates.writing
+    cost.optimizerSeconds =
+      Double(training.steps * learned) * rates.optimizer(training.optimizer)
   }
 
   /// Seconds of all optimizer steps over samples of the surveyed sizes.

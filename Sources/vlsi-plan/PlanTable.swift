@@ -10,6 +10,8 @@ struct PlanTable {
   let stages: [StageCost]
   let rates: Rates?
   let directory: String
+  /// The machines that the run is planned for besides this one.
+  var machines: ClusterPlan.Machines?
 
   var text: String {
     var lines = [Self.data(plan.survey), ""]
@@ -66,7 +68,32 @@ struct PlanTable {
     lines.append(
       "time     \(Progress.duration(seconds)) with \(plan.threads) threads in \(Precision.current), "
         + "stage after stage; evaluation not counted")
+    if let cluster { lines += Self.lines(of: cluster) }
     return lines.joined(separator: "\n")
+  }
+
+  private var cluster: ClusterPlan? {
+    guard let machines, let rates else { return nil }
+    return ClusterPlan(
+      stages, threads: plan.threads, reading: rates.reading, writing: rates.writing, on: machines)
+  }
+
+  private static func lines(of cluster: ClusterPlan) -> [String] {
+    let machines = cluster.machines
+    var table = Table(["stage", ">nodes", ">time", "bound by", ">each step sends"])
+    for stage in cluster.stages {
+      table.add([
+        stage.name, "\(stage.nodes)", Progress.duration(stage.seconds), stage.bound.rawValue,
+        stage.sent > 0 ? MemoryPlan.text(Int(stage.sent)) : "",
+      ])
+    }
+    return [
+      "",
+      "\(machines.nodes) nodes of \(machines.cores) cores, \(MemoryPlan.text(Int(machines.network)))/s "
+        + "between them, a disk as fast as here (docs/SCALING.md has the model):",
+    ] + table.lines + [
+      "  \(Progress.duration(cluster.seconds)) in all; disk as above"
+    ]
   }
 
   private var visual: (bytes: Int, seconds: Double?)? { plan.visualStorage(rates) }
@@ -79,6 +106,21 @@ struct PlanTable {
       "images": .int(Int(plan.survey.images)), "threads": .int(plan.threads),
       "disk_bytes": .int(Self.disk(stages)), "precision": .string(Precision.current.rawValue),
       "student_share": .number(plan.studentShare),
+      "cluster": cluster.map { cluster in
+        [
+          "nodes": .int(cluster.machines.nodes), "cores": .int(cluster.machines.cores),
+          "network_bytes_a_second": .number(cluster.machines.network),
+          "seconds": .number(cluster.seconds.rounded()),
+          "stages": .array(
+            cluster.stages.map {
+              [
+                "name": .string($0.name), "nodes": .int($0.nodes),
+                "seconds": .number($0.seconds.rounded()), "bound": .string($0.bound.rawValue),
+                "sent_bytes_a_step": .number($0.sent),
+              ]
+            }),
+        ]
+      } ?? .null,
       "visual": visual.map {
         [
           "bytes": .int($0.bytes),

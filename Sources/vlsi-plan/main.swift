@@ -53,6 +53,15 @@ struct PlanCommand: StageCommand {
   var variant: [String] = []
   @Flag(help: "With --slices: leave the seed out.")
   var seedless = false
+  @Option(help: "Plan for so many machines too, each of --cores.")
+  var nodes: Int?
+  @Option(help: "Cores of each of these machines (default: this one's).")
+  var cores: Int?
+  @Option(
+    help: ArgumentHelp(
+      "What each of them sends and receives at a time (default: 1.25, ten gigabits).",
+      valueName: "GB/s"))
+  var network: Double?
   @Option(help: "How the plan is printed.")
   var format = Format.text
   @OptionGroup var common: CommonOptions
@@ -60,6 +69,14 @@ struct PlanCommand: StageCommand {
   func validate() throws {
     if slices == nil, seedless || !variant.isEmpty {
       throw ValidationError("--variant and --seedless go with --slices.")
+    }
+    for (name, value) in [("nodes", nodes), ("cores", cores)] {
+      if let value, !(1...1_000_000).contains(value) {
+        throw ValidationError("--\(name) takes 1 or more, not \(value).")
+      }
+    }
+    if let network, !(network > 0 && network < 1e6) {
+      throw ValidationError("--network takes gigabytes a second above 0, not \(network).")
     }
     guard !inputs, slices == nil else { return }
     for (name, value) in [
@@ -92,7 +109,12 @@ struct PlanCommand: StageCommand {
     let rates = try Rates(
       plan, teacherSamples: inputs.teacherSamples, studentSamples: inputs.studentSamples,
       directory: run)
-    let table = PlanTable(plan: plan, stages: plan.stages(rates), rates: rates, directory: run)
+    var table = PlanTable(plan: plan, stages: plan.stages(rates), rates: rates, directory: run)
+    if nodes ?? cores != nil {
+      table.machines = ClusterPlan.Machines(
+        nodes: nodes ?? 1, cores: cores ?? ProcessInfo.processInfo.activeProcessorCount,
+        network: (network ?? 1.25) * 1e9)
+    }
     print(format == .json ? table.json : table.text)
   }
 
