@@ -8,6 +8,13 @@ HERE := $(shell nproc)
 SWIFT_FLAGS := -c release -Xswiftc -enable-testing
 BUILT := .build/programs-built
 
+# Where it is installed (docs/INSTALL.md) there are programs and no sources. So called, they are found
+# through links to this folder's parts too.
+ifeq ($(wildcard Package.swift),)
+BIN ?= pipeline/../../../bin
+BUILT = $(BIN)/vlsi-plan
+endif
+
 # 1 trains and scores the baselines too, where a run has such presets.
 COMPARE ?= 1
 
@@ -31,15 +38,21 @@ export VLSI_PROGRESS = $(if $(jobs),lines)
 include pipeline/stages.mk
 include $(wildcard pipeline/checkpoints.mk)
 include pipeline/ablations.mk
+include pipeline/install.mk
 # Nothing makes these: `make -B` is not to look for a rule.
 Makefile $(wildcard pipeline/*.mk): ;
 
 # MARK: Building
 
+ifneq ($(wildcard Package.swift),)
 $(BUILT): Package.swift $(shell find Sources -type f 2> /dev/null)
 	@pipeline/system.sh
 	swift build $(SWIFT_FLAGS)
 	@touch $@
+else
+$(BUILT):
+	@[ -e $@ ] || { echo "error: no programs in $(BIN); BIN=folder says where they are" >&2; exit 66; }
+endif
 
 .PHONY: build test fuzz test-sanitized test-address test-thread bench bench-peers bench-check lint \
   format clean help
@@ -251,9 +264,10 @@ help:
 	@echo "  make plan-NAME NODES=16 CORES=64 NETWORK=12.5    the same on a cluster, GB/s between its nodes"
 	@echo "  RANKS=N                  trains with N processes under MPI"
 	@echo
-	@echo "The programs:              .build/release/vlsi-* --help"
+	@echo "The programs:              $(BIN)/vlsi-* --help"
 	@echo "  make build | test | lint | format | fuzz | test-sanitized"
 	@echo "  make bench | bench-peers | bench-check    (docs/PERFORMANCE.md)"
+	@echo "  make install PREFIX=folder | tarball      for machines without Swift (docs/INSTALL.md)"
 
 # What is there and is made by nothing, `make -B` asks for too.
 .DEFAULT:
