@@ -1,6 +1,7 @@
 import Artifacts
 import Failures
 import Glibc
+import Kernels
 
 /// The weights of a checkpoint's folder, in one safetensors file or in several with an index:
 /// mapped, not read. No model: which names and shapes there should be, the caller knows.
@@ -114,16 +115,9 @@ public struct WeightFiles: Sendable {
       return UnsafeRawBufferPointer(rebasing: bytes[start..<start + block])
     }
     // Otherwise the system reads megabytes around each block: the whole checkpoint.
-    advise(bytes, MADV_RANDOM)
-    defer { advise(bytes, MADV_NORMAL) }
-    for sample in samples { advise(sample, MADV_WILLNEED) }
+    MappedBytes.advise(bytes, MADV_RANDOM)
+    defer { MappedBytes.advise(bytes, MADV_NORMAL) }
+    for sample in samples { MappedBytes.advise(sample, MADV_WILLNEED) }
     for sample in samples { digest.update(sample) }
-  }
-
-  /// Tells the system how these mapped bytes will be read.
-  private static func advise(_ bytes: UnsafeRawBufferPointer, _ advice: Int32) {
-    guard let start = bytes.baseAddress else { return }
-    let offset = Int(bitPattern: start) % Int(getpagesize())
-    madvise(UnsafeMutableRawPointer(mutating: start - offset), bytes.count + offset, advice)
   }
 }

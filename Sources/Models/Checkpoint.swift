@@ -42,6 +42,12 @@ public final class Checkpoint: Sendable {
   /// A weight as it lies there, nil when there is none.
   public subscript(_ name: String) -> MappedTensor? { weights[name] }
 
+  /// Bytes of the decoder blocks' weights.
+  public var blockBytes: Int {
+    let prefix = config.tensorNames.text + "layers."
+    return names.filter { $0.hasPrefix(prefix) }.reduce(0) { $0 + (weights[$1]?.byteCount ?? 0) }
+  }
+
   /// Throws 65 naming the first tensor that is missing, mis-shaped, wrongly typed or not the
   /// model's, by the config.
   public func checkComplete() throws {

@@ -123,9 +123,10 @@ public final class VisionLanguageModel {
     public var x: Tensor
     let cosine: Tensor
     let sine: Tensor
-    /// What is added to the visual tokens behind the first blocks [visual tokens, d].
-    let deep: [Tensor]
-    let visualRows: [Int]
+    let layout: AttentionLayout
+    /// What is added to the visual tokens behind the first blocks, from 0, [visual tokens, d].
+    var deep: [Int: Tensor] = [:]
+    var visualRows: [Int] = []
   }
 
   /// The embedded batch, visual tokens in their places.
@@ -138,7 +139,7 @@ public final class VisionLanguageModel {
     let visual = visual ?? visualEmbeddings(batch, tape: tape, checkpointing: recomputing.encoder)
     guard let visual else {
       precondition(batch.visualRows.isEmpty, "neither patches nor visual embeddings")
-      return Passage(x: words, cosine: cosine, sine: sine, deep: [], visualRows: [])
+      return Passage(x: words, cosine: cosine, sine: sine, layout: batch.layout)
     }
     let d = words.columns
     let levels = (0..<visual.columns / d).map { level in
@@ -146,24 +147,35 @@ public final class VisionLanguageModel {
     }
     return Passage(
       x: tape.replaceRows(words, at: batch.visualRows, by: levels[0]), cosine: cosine, sine: sine,
-      deep: Array(levels.dropFirst()), visualRows: batch.visualRows)
+      layout: batch.layout,
+      deep: Dictionary(uniqueKeysWithValues: levels.dropFirst().enumerated().map { ($0, $1) }),
+      visualRows: batch.visualRows)
   }
 
   /// Runs decoder block `layer`, counted from 0, and returns its output; `passage` goes on to the next.
+  /// - Parameter attend: nil where the batch's tokens attend to each other
   public func block(
     _ layer: Int, _ passage: inout Passage, tape: Tape, checkpointing: Bool = false,
-    attend: @escaping DecoderBlock.Attend
+    attend: DecoderBlock.Attend? = nil
   ) -> Tensor {
     let block = language.blocks[layer]
-    let step: (Tape, Tensor) -> Tensor = { [passage] tape, x in
-      block.forward(tape, x, cosine: passage.cosine, sine: passage.sine, attend: attend)
+    let (cosine, sine, layout) = (passage.cosine, passage.sine, passage.layout)
+    let heads = language.heads
+    let attend = attend ?? { $0.attention($1, $2, $3, heads: heads, layout: layout) }
+    let step: (Tape, Tensor) -> Tensor = { tape, x in
+      block.forward(tape, x, cosine: cosine, sine: sine, attend: attend)
     }
     let output =
       checkpointing ? tape.checkpoint(passage.x, step) : step(tape, passage.x)
-    passage.x =
-      layer < passage.deep.count
-      ? tape.addRows(output, at: passage.visualRows, passage.deep[layer]) : output
+    let deep = passage.deep.removeValue(forKey: layer)
+    passage.x = deep.map { tape.addRows(output, at: passage.visualRows, $0) } ?? output
     return output
+  }
+
+  /// What left the last block, after the final norm [rows, d].
+  /// - Parameter rows: the packed rows that are wanted; nil for all
+  public func last(_ passage: Passage, rows: [Int]? = nil, tape: Tape) -> Tensor {
+    language.norm(tape, rows.map { tape.gatherRows(passage.x, $0) } ?? passage.x)
   }
 
   /// Runs the model over a packed batch.
@@ -177,21 +189,16 @@ public final class VisionLanguageModel {
     completed: ((_ block: Int) -> Void)? = nil
   ) -> Output {
     var passage = enter(batch, tape: tape, visual: visual, recomputing: recomputing)
-    let heads = language.heads
     var hidden: [Int: Tensor] = [:]
     for layer in language.blocks.indices {
       if let completed { tape.onReturn { completed(layer) } }
       let output = block(
-        layer, &passage, tape: tape, checkpointing: layer < recomputing.decoderBlocks
-      ) {
-        $0.attention($1, $2, $3, heads: heads, layout: batch.layout)
-      }
+        layer, &passage, tape: tape, checkpointing: layer < recomputing.decoderBlocks)
       if layers.contains(layer + 1) {
         hidden[layer + 1] = rows.map { tape.gatherRows(output, $0) } ?? output
       }
     }
-    let wanted = rows.map { tape.gatherRows(passage.x, $0) } ?? passage.x
-    return Output(hidden: hidden, last: language.norm(tape, wanted))
+    return Output(hidden: hidden, last: last(passage, rows: rows, tape: tape))
   }
 
   /// Logits [rows, vocabulary] of hidden states after the final norm [rows, d]: for a few rows only,

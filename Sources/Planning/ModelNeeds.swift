@@ -76,6 +76,16 @@ public struct ModelNeeds: Sendable {
     4 * tokens * (4 * text.hiddenSize + 3 * text.intermediateSize) + scoreBytes(scores)
   }
 
+  /// A pass between two decoder blocks: what enters the next, its rotary tables, what will be added to
+  /// its visual tokens.
+  /// - Parameter stores: whether its visual embeddings are kept for its records
+  func waitingBytes(_ pass: SampleSurvey.Pass, stores: Bool) -> Int {
+    let visual = pass.patches / vision.patchesPerToken
+    return 4 * pass.tokens * (text.hiddenSize + text.block.headSize)
+      + 4 * visual * (config.visualWidth - text.hiddenSize)
+      + (stores ? 2 * visual * config.visualWidth : 0)
+  }
+
   /// What a pass and its gradient hold: the input of every block that is computed again, one block
   /// forwards and backwards, and all of every other block.
   /// - Parameters:

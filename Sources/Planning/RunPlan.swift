@@ -43,6 +43,9 @@ public struct StageCost: Sendable {
   public var advice = ""
   /// Of its largest pass, how many decoder blocks are computed again for the gradient.
   public var recomputedBlocks = 0
+  /// How it reads a backbone whose weights do not fit into memory: how often, and the tokens of the
+  /// passes that share each time. Nil where they fit.
+  public var rereading: (times: Int, tokens: Int)?
 }
 
 /// The costs of every stage of a run, from the shapes of both backbones, the preset, a survey of the
@@ -187,21 +190,28 @@ public struct RunPlan {
     _ speeds: Rates.Model?, _ rates: Rates?, share: Double = 1, stores: Bool? = nil
   ) -> StageCost {
     let stores = stores ?? preset.extract.storesVisual(ofStudent: false, learns: false)
-    let passes = survey.extractionPasses(
-      tokens: preset.extract.tokensPerBatch, samplesPerShard: preset.prepare.samplesPerShard)
-    let weights = weightBytes(checkpoint)
+    let weights = weightBytes(checkpoint), blocks = checkpoint.blockBytes
+    let plan = ExtractionPlan(
+      needs, survey, settings: preset.extract, samplesPerShard: preset.prepare.samplesPerShard,
+      layers: layers.count + 1, weights: blocks, stores: stores)
+    let again = (plan.readings - 1) * blocks
     var cost = StageCost(
-      name: name, reads: Int(Double(survey.bytes) * survey.scale) + weights,
+      name: name, reads: Int(Double(survey.bytes) * survey.scale) + weights + again,
       writes: stateBytes(checkpoint.config, layers: layers.count, share: share)
         + visualBytes(checkpoint.config, isStored: stores),
-      memory: StageMemory.extract(needs, passes, layers: layers.count + 1),
-      advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
+      memory: plan.memory, advice: ExtractionPlan.advice)
+    if plan.rereads { cost.rereading = (plan.readings, plan.tokensInFlight) }
     if let speeds, let rates {
-      cost.fixedSeconds = rates.start(memory: cost.memory) + Double(weights) / rates.reading
+      let computing =
+        share * survey.sum { needs.forwardOperations(lengths: [$0.tokens]) } / speeds.forward
+      let reading = Double(weights) / rates.reading
+      // A block that is read each time comes while the one before it computes.
+      let passing =
+        plan.rereads
+        ? max(computing, reading + Double(again) / rates.reading) : computing + reading
+      cost.fixedSeconds = rates.start(memory: cost.memory) + (plan.rereads ? 0 : reading)
       cost.seconds =
-        cost.fixedSeconds
-        + (stores ? 1 : share) * encoding(needs, speeds)
-        + share * survey.sum { needs.forwardOperations(lengths: [$0.tokens]) } / speeds.forward
+        rates.start(memory: cost.memory) + passing + (stores ? 1 : share) * encoding(needs, speeds)
     }
     return cost
   }

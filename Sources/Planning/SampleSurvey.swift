@@ -44,6 +44,13 @@ public struct SampleSurvey: Sendable {
     peakBytes = manifest.peakBytes
   }
 
+  /// Samples of these sizes, of which there are so many in all.
+  init(_ sizes: [ExampleReader.Size], samples: Int) {
+    self.sizes = sizes
+    self.samples = samples
+    (bytes, seconds, peakBytes, rejectShare) = (0, 0, 0, 0)
+  }
+
   /// How many samples each surveyed one stands for.
   public var scale: Double { Double(samples) / Double(max(1, sizes.count)) }
 
@@ -65,6 +72,8 @@ public struct SampleSurvey: Sendable {
     public var patches = 0
     public var largestImage = 0
     public var positions = 0
+    /// Of the sample that has most of them.
+    public var largestPositions = 0
     /// Of the largest block of its attention.
     public var scores = 0
 
@@ -75,27 +84,47 @@ public struct SampleSurvey: Sendable {
         patches += size.patches.reduce(0, +)
         largestImage = max(largestImage, size.patches.max() ?? 0)
         positions += size.supervisedPositions
+        largestPositions = max(largestPositions, size.supervisedPositions)
         scores = max(scores, size.scores)
       }
     }
   }
 
-  /// The passes of one time through the data in its order, as vlsi-extract makes them.
-  public func extractionPasses(tokens: Int, samplesPerShard: Int) -> [Pass] {
-    passes(limit: tokens, samplesPerShard: samplesPerShard) { $0.tokens }
+  /// The passes of one time through the data in its order, as vlsi-extract makes them, those together
+  /// that share the decoder blocks' weights.
+  /// - Parameters:
+  ///   - tokens: of a pass, at most
+  ///   - inFlight: tokens of passes that go together, at most
+  func flights(tokens: Int, inFlight: Int, samplesPerShard: Int) -> [[Pass]] {
+    var flights: [[Pass]] = []
+    for shard in shards(samplesPerShard) {
+      let passes = passes(of: shard, limit: tokens) { $0.tokens }
+      try? forEachGroup(
+        Array(passes.indices), limit: inFlight, read: { passes[$0] }, cost: \.tokens,
+        { flights.append($0) })
+    }
+    return flights
   }
 
   /// Shard by shard, in groups that cost up to `limit`.
   func passes(
     limit: Int, samplesPerShard: Int, cost: (ExampleReader.Size) -> Int
   ) -> [Pass] {
-    var passes: [Pass] = []
-    for start in stride(from: 0, to: sizes.count, by: max(1, samplesPerShard)) {
-      let shard = start..<min(sizes.count, start + samplesPerShard)
-      try? forEachGroup(
-        Array(shard), limit: limit, read: { sizes[$0] }, cost: cost,
-        { passes.append(Pass($0)) })
+    shards(samplesPerShard).flatMap { passes(of: $0, limit: limit, cost: cost) }
+  }
+
+  private func shards(_ samplesPerShard: Int) -> [Range<Int>] {
+    stride(from: 0, to: sizes.count, by: max(1, samplesPerShard)).map {
+      $0..<min(sizes.count, $0 + samplesPerShard)
     }
+  }
+
+  private func passes(
+    of shard: Range<Int>, limit: Int, cost: (ExampleReader.Size) -> Int
+  ) -> [Pass] {
+    var passes: [Pass] = []
+    try? forEachGroup(
+      Array(shard), limit: limit, read: { sizes[$0] }, cost: cost, { passes.append(Pass($0)) })
     return passes
   }
 

@@ -16,21 +16,37 @@ public enum StageMemory {
   /// - Parameter pass: bytes of the largest pass, of which they are
   static func idle(_ pass: Int) -> Int { min(BufferPool.limit / 8 * 7, pass / 2 * 3) }
 
-  /// vlsi-extract over these passes, with `layers` stored layers, the last one included.
-  /// - Parameter encodes: whether images are encoded; else their embeddings are known
-  public static func extract(
-    _ needs: ModelNeeds, _ passes: [SampleSurvey.Pass], layers: Int, encodes: Bool = true
+  /// vlsi-extract over passes that go through the decoder blocks together.
+  /// - Parameters:
+  ///   - layers: that are stored, the last one included
+  ///   - encodes: whether images are encoded; else their embeddings are known
+  ///   - stores: whether these are stored
+  ///   - fullness: as how many of the largest of these flights the largest of all may be
+  static func extract(
+    _ needs: ModelNeeds, _ flights: [[SampleSurvey.Pass]], layers: Int, encodes: Bool,
+    stores: Bool, fullness: Double = 1
   ) -> Int {
-    let largest = passes.map { pass in
-      let numbers = pass.positions * layers * needs.config.text.hiddenSize
-      return needs.seeingBytes(
-        pass, encodes: encodes,
-        reading: needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
-        // Kept as tensors, then rounded for the record.
-        + 6 * numbers + ArtifactWriter.memory(record: 2 * numbers)
-    }
-    let pass = largest.max() ?? 0
-    return standing + idle(pass) + pass
+    let d = needs.config.text.hiddenSize
+    let passes = flights.joined()
+    let atWork =
+      passes.map { pass in
+        needs.seeingBytes(
+          pass, encodes: encodes,
+          reading: needs.forwardBytes(tokens: pass.tokens, scores: pass.scores))
+          // A layer's wanted states before they are rounded.
+          + 4 * d * pass.positions
+      }.max() ?? 0
+    let waiting =
+      flights.map { flight in
+        flight.reduce(0) {
+          $0 + needs.waitingBytes($1, stores: stores) + 2 * d * layers * $1.positions
+        }
+      }.max() ?? 0
+    // What enters a block is a part of the pass at work too.
+    let shared = 4 * d * (passes.map(\.tokens).max() ?? 0)
+    let record = 2 * d * layers * (passes.map(\.largestPositions).max() ?? 0)
+    return standing + idle(atWork) + atWork + ArtifactWriter.memory(record: record)
+      + max(0, Int(fullness * Double(waiting)) - shared)
   }
 
   /// vlsi-verbalize: weights, gradients and two moments of every layer; a batch of all layers; one

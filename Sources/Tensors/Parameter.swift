@@ -76,6 +76,13 @@ public final class Parameter {
     }
   }
 
+  /// Where it lies in a mapped checkpoint; nil where it has memory of its own.
+  public var mappedBytes: MappedBytes? {
+    guard case .mapped(let pointer, let type, let owner) = storage else { return nil }
+    return MappedBytes(
+      UnsafeRawBufferPointer(start: pointer, count: count * type.size), owner: owner)
+  }
+
   /// The weight as products take it: as it lies, or, where it has memory of its own and products round
   /// their factors, rounded once and kept until it changes.
   public var factor: MatrixView {

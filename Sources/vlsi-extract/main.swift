@@ -64,37 +64,70 @@ struct Extract: StageCommand {
     if let (key, value) = share.setting { recipe[key] = value }
     let heard = share.of(reader.indices)
     let extraction = Extraction(
-      model: backbone.model, layers: targets, heard: Set(heard), known: known, stores: stores)
+      model: backbone.model, layers: Set(targets), heard: Set(heard), known: known, stores: stores)
+    var plan: ExtractionPlan?
     guard
       let writer = try stage.artifact(
         at: output, kind: .features,
         settings: .object(recipe), execution: ["extract": settings.execution], inputs: inputs,
         samplesPerShard: reader.artifact.manifest.samplesPerShard, share: part.wanted,
         before: {
-          let passes = try SampleSurvey(reader).extractionPasses(
-            tokens: settings.tokensPerBatch,
-            samplesPerShard: reader.artifact.manifest.samplesPerShard)
-          try stage.plan(
-            memory: StageMemory.extract(
-              ModelNeeds(backbone.config, threads: stage.threads), passes,
-              layers: targets.count + 1, encodes: known == nil),
-            advice: "Lower extract.tokens_per_batch or prepare.max_pixels.")
+          let found = ExtractionPlan(
+            ModelNeeds(backbone.config, threads: stage.threads), try SampleSurvey(reader),
+            settings: settings, samplesPerShard: reader.artifact.manifest.samplesPerShard,
+            layers: targets.count + 1, weights: backbone.checkpoint.blockBytes,
+            encodes: known == nil, stores: stores)
+          try stage.plan(memory: found.memory, advice: ExtractionPlan.advice)
+          if found.rereads {
+            let weights = MemoryPlan.text(backbone.checkpoint.blockBytes)
+            let often =
+              found.tokensInFlight == 1
+              ? "for every pass" : "once for passes of \(found.tokensInFlight) tokens together"
+            stage.log.info(
+              "\(weights) of decoder blocks do not fit into memory beside that: read \(often)")
+          }
+          plan = found
         })
     else { return }
+    let inFlight = plan?.tokensInFlight ?? 1
+    let weights = BlockWeights(backbone.model)
+    var fetches = true
     // What a share leaves out is in it for its visual embeddings alone.
     let indices = stores ? reader.indices : heard
     let isWhole = try stage.writeShards(
       of: indices, to: writer, unit: "samples", label: "extract"
     ) { indices, append, advance in
+      var flight = Flight(extraction, fetching: fetches ? weights : nil)
+      func land() throws {
+        let isShared = flight.isShared, count = flight.count
+        var told = 0
+        func tell(_ samples: Int) {
+          advance(samples - told)
+          told = samples
+        }
+        // What fits into memory is in memory from now on.
+        fetches = plan?.rereads ?? false
+        let records = try flight.land { part in
+          guard isShared else { return }
+          try stage.checkInterrupt()
+          tell(Int(Double(count) * part))
+        }
+        for record in records { try append(record) }
+        tell(count)
+        flight = Flight(extraction, fetching: fetches ? weights : nil)
+      }
       try forEachGroup(
         indices, limit: settings.tokensPerBatch,
         read: { try reader.example($0, patches: known == nil) },
         cost: { $0.sample.inputIDs.count }
       ) { examples in
+        let tokens = examples.reduce(0) { $0 + $1.sample.inputIDs.count }
+        if flight.count > 0, flight.tokens + tokens > inFlight { try land() }
         try stage.checkInterrupt()
-        for record in try extraction.records(of: examples) { try append(record) }
-        advance(examples.count)
+        try flight.enter(examples)
+        if flight.tokens >= inFlight { try land() }
       }
+      if flight.count > 0 { try land() }
       return []
     }
     guard isWhole else { return }

@@ -59,6 +59,12 @@ struct PlanTable {
     if !recomputing.isEmpty {
       lines.append("again    " + recomputing.joined(separator: ", ") + ", to fit into memory")
     }
+    for stage in stages {
+      guard let rereading = stage.rereading else { continue }
+      lines.append(
+        "weights  do not fit into memory in \(stage.name): read \(rereading.times) times, for passes of "
+          + "\(rereading.tokens) tokens")
+    }
     if plan.studentShare < 1 {
       lines.append(
         "student  states of \(Int((100 * plan.studentShare).rounded()))% of its samples: verbalize reads "
@@ -135,6 +141,7 @@ struct PlanTable {
             "written_bytes": .int(stage.writes), "scratch_bytes": .int(stage.scratch),
             "memory_bytes": .int(stage.memory),
             "recomputed_blocks": .int(stage.recomputedBlocks),
+            "weight_readings": .int(stage.rereading?.times ?? 1),
             "seconds": stage.seconds.map { .number($0.rounded()) } ?? .null,
           ]
         }),

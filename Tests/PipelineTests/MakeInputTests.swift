@@ -206,7 +206,7 @@ import Testing
     ("verbalize", "checkpoint_minutes: 1"), ("align", "checkpoint_minutes: 1"),
     ("evaluate", "max_reject_share: 0.5"), ("align", "gradient_checkpointing: true"),
     ("finetune", "checkpoint_minutes: 1"), ("finetune", "tokens_per_batch: 64"),
-    ("finetune", "gradient_checkpointing: true"),
+    ("finetune", "gradient_checkpointing: true"), ("extract", "tokens_in_flight: 512"),
   ]
 
   @Test("A setting that decides no content re-runs nothing, however it is written")

@@ -41,6 +41,7 @@ import Testing
         teacher_layers: {first: 4, every: 8}
         student_layers: [2, 6, 10]
         store_visual: true
+        tokens_in_flight: 9000
       align:
         learning_rate: 2e-3
         clip_norm: 1
@@ -58,6 +59,7 @@ import Testing
     #expect(preset.extract.teacherLayers == .every(first: 4, step: 8))
     #expect(preset.extract.studentLayers == .list([2, 6, 10]))
     #expect(preset.extract.storeVisual == .always)
+    #expect(preset.extract.tokensInFlight == 9000)
     #expect(preset.align.training.optimizer.learningRate == 2e-3)
     #expect(preset.align.training.optimizer.clipNorm == 1)
     #expect(preset.align.matching == .bottom3)
@@ -124,6 +126,11 @@ import Testing
       "prepare:\n  min_pixels: [1]\n",
       "$:2: prepare.min_pixels has the wrong type; expected a whole number or null, "
         + "found a list of 1"
+    ),
+    (
+      "extract:\n  tokens_in_flight: all\n",
+      "$:2: extract.tokens_in_flight has the wrong type; expected a whole number or auto, "
+        + "found \"all\""
     ),
     (
       "extract:\n  student_layers: [6, 2]\n",

@@ -95,13 +95,31 @@ public final class Settings {
       if isNull(found.node) {
         value = nil
       } else {
-        let number = try whole(found, orNull: true)
+        let number = try whole(found, or: "null")
         try check(
           Double(number), "\(number)", Double(range.lowerBound)...Double(range.upperBound), found)
         value = number
       }
     }
     note(key, value.map { .int($0) } ?? .null, role)
+  }
+
+  /// A whole number, or the word `auto`, nil.
+  public func callAsFunction(
+    _ key: String, orAuto value: inout Int?, in range: ClosedRange<Int>,
+    _ role: SettingRole = .content
+  ) throws {
+    if let found = find(key) {
+      if case .scalar(let scalar) = found.node, scalar.string == "auto" {
+        value = nil
+      } else {
+        let number = try whole(found, or: "auto")
+        try check(
+          Double(number), "\(number)", Double(range.lowerBound)...Double(range.upperBound), found)
+        value = number
+      }
+    }
+    note(key, value.map { .int($0) } ?? .string("auto"), role)
   }
 
   public func callAsFunction(_ key: String, _ value: inout UInt64) throws {
@@ -277,9 +295,9 @@ public final class Settings {
     return ["", "~", "null", "Null", "NULL"].contains(text)
   }
 
-  private func whole(_ found: Found, orNull: Bool = false) throws -> Int {
+  private func whole(_ found: Found, or word: String? = nil) throws -> Int {
     guard let text = plain(found.node), let number = Int(text) else {
-      throw wrong(found, expected: orNull ? "a whole number or null" : "a whole number")
+      throw wrong(found, expected: "a whole number" + (word.map { " or \($0)" } ?? ""))
     }
     return number
   }

@@ -8,6 +8,10 @@ public struct ExtractSettings: SettingsSection {
   public var studentLayers = LayerSelection.every(first: 2, step: 4)
   /// Tokens packed into one forward pass.
   public var tokensPerBatch = 4096
+  /// Tokens of the forward passes that go through each decoder block together: its weights are read
+  /// once for all of them. Nil: one pass at a time where the weights fit into memory, else as many as
+  /// memory allows.
+  public var tokensInFlight: Int?
   /// Also stores the merged visual embeddings, so that no later stage encodes an image again.
   public var storeVisual = VisualStorage.auto
 
@@ -35,6 +39,7 @@ public struct ExtractSettings: SettingsSection {
     try settings("teacher_layers", &teacherLayers)
     try settings("student_layers", &studentLayers)
     try settings("tokens_per_batch", &tokensPerBatch, in: 1...16_777_216, .execution)
+    try settings("tokens_in_flight", orAuto: &tokensInFlight, in: 1...16_777_216, .execution)
     try settings("store_visual", &storeVisual)
   }
 }
