@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 
 /// The scripts that bring up a private Slurm cluster and use it, where that can be had.
@@ -7,6 +8,10 @@ import Testing
     "Stages are spread over processes, nodes and ranks, lose some of them, and end as they should",
     arguments: ["fanout-test.sh", "pipeline-test.sh"])
   func cluster(script: String) throws {
+    // Threads of a pool block signals, and what they start would never hear one.
+    var all = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_UNBLOCK, &all, nil)
     let outcome = try run(
       "/bin/bash",
       ["\(repository)/Tests/Cluster/\(script)"] + (script == "pipeline-test.sh" ? [programs] : []))
