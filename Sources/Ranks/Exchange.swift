@@ -209,6 +209,8 @@ final class Exchange: @unchecked Sendable {
         + "slow, wait longer: VLSI_MPI_PATIENCE=SECONDS (0 is for ever)")
     let line = Array("error: \(failure)\n".utf8)
     _ = write(2, line, line.count)
+    // A launcher that ends its processes at once would lose the words.
+    usleep(500_000)
     end(failure.code.rawValue)
   }
 

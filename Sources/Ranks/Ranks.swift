@@ -220,6 +220,8 @@ public final class Ranks: Sendable {
   /// is `code`, or that of a rank which fails at the same time.
   public func abort(_ code: Int32) -> Never {
     fflush(nil)
+    // A launcher that ends its processes at once would lose the last words.
+    usleep(500_000)
     guard let group else { exit(code) }
     group.exchange.demandedAbort.store(Int(code), ordering: .releasing)
     group.thread.give { group.exchange.abortIfDemanded() }

@@ -58,7 +58,7 @@ extension MicroBatches {
     losses: (TrainingPass, Tape, VisionLanguageModel.Output) throws -> [Tensor]
   ) throws -> Double {
     var sum = 0.0
-    let own = passes.indices.filter { training.computes(pass: $0, of: step) }
+    let own = training.passes(tokens, of: step)
     for number in own {
       let indices = passes[number]
       let examples = try indices.map { try reader.example($0, patches: visual == nil) }

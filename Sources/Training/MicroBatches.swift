@@ -5,6 +5,8 @@ public struct MicroBatches {
   public let step: Int
   /// The samples of each forward pass, by their indices in the data set.
   public let passes: [[Int]]
+  /// Tokens of each of them.
+  let tokens: [Int]
   /// Of the whole step; at least 1.
   public let supervisedPositions: Float
   /// Reads the examples of a pass only when it is its turn: the pixels of a whole step may not fit
@@ -22,8 +24,9 @@ public struct MicroBatches {
     let count = samples * accumulation
     let indices = order.items(step * count..<(step + 1) * count).map { reader.indices[$0] }
     let sizes = try indices.map(reader.size)
-    passes = Self.passes(sizes.map(\.tokens), samples: samples, tokens: tokens)
-      .map { $0.map { indices[$0] } }
+    let places = Self.passes(sizes.map(\.tokens), samples: samples, tokens: tokens)
+    passes = places.map { $0.map { indices[$0] } }
+    self.tokens = places.map { $0.reduce(0) { $0 + sizes[$1].tokens } }
     self.reader = reader
     supervisedPositions = Float(max(1, sizes.reduce(0) { $0 + $1.supervisedPositions }))
   }

@@ -55,9 +55,24 @@ public final class ParallelOptimizers {
     }
   }
 
-  /// Whether this rank computes pass `pass` of step `step`.
-  public func computes(pass: Int, of step: Int) -> Bool {
-    (pass + step) % ranks.count == ranks.rank
+  /// The passes of step `step` that this rank computes, ascending: the longest first to whoever has least,
+  /// beginning with another rank in each step.
+  /// - Parameter costs: of the step's passes, the same on all ranks
+  public func passes(_ costs: [Int], of step: Int) -> [Int] {
+    ParallelOptimizers.deal(costs, among: ranks.count, from: step)[ranks.rank]
+  }
+
+  static func deal(_ costs: [Int], among count: Int, from first: Int) -> [[Int]] {
+    var dealt = [[Int]](repeating: [], count: count)
+    var loads = [Int](repeating: 0, count: count)
+    let order = (0..<count).map { ($0 + first) % count }
+    let longestFirst = costs.indices.sorted { (costs[$1], $0) < (costs[$0], $1) }
+    for pass in longestFirst {
+      let rank = order.min { loads[$0] < loads[$1] } ?? 0
+      dealt[rank].append(pass)
+      loads[rank] += costs[pass]
+    }
+    return dealt.map { $0.sorted() }
   }
 
   /// Whether this rank trains the model of optimizer `number`, of models side by side.

@@ -87,13 +87,13 @@ struct LaunchedTests {
   @Test("A rank that is killed ends all", arguments: Launch.present)
   func killed(launch: Launch) throws {
     let outcome = try launch.run(3, "loop", "1", "kill")
-    #expect(outcome.code != 0 && outcome.seconds < 20)
+    #expect(outcome.code != 0 && outcome.seconds < 60)
   }
 
   @Test("A rank that fails ends all with its code", arguments: Launch.present)
   func failed(launch: Launch) throws {
     let outcome = try launch.run(3, "loop", "1", "fail")
-    #expect(outcome.code == 74 && outcome.seconds < 20, "\(outcome.output)")
+    #expect(outcome.code == 74 && outcome.seconds < 60, "\(outcome.output)")
   }
 
   @Test("A rank that does something else is named", arguments: Launch.present)
@@ -107,8 +107,9 @@ struct LaunchedTests {
   func silent(launch: Launch) throws {
     let outcome = try launch.run(
       3, "loop", "1", "sleep", environment: ["VLSI_MPI_PATIENCE": "2"])
-    #expect(outcome.code == 75 && outcome.seconds < 30)
-    #expect(outcome.output.contains("nothing was heard for 2 s of rank 1."), "\(outcome.output)")
+    #expect(outcome.code == 75 && outcome.seconds < 60)
+    #expect(
+      outcome.output.contains(/nothing was heard for [0-9]+ s of rank 1\./), "\(outcome.output)")
   }
 
   @Test("All may stop in order with a code of their own", arguments: Launch.present)

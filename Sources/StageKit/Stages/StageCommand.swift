@@ -63,8 +63,6 @@ extension StageCommand {
     if ranks.rank > 0 { Thread.sleep(forTimeInterval: 3) }
     let failure = Program.failure(of: error, name: name)
     Terminal.shared.write("error: rank \(ranks.rank) of \(ranks.count): \(failure)")
-    // A launcher that ends its processes at once would lose the words.
-    Thread.sleep(forTimeInterval: 0.2)
     ranks.abort(failure.code.rawValue)
   }
 
