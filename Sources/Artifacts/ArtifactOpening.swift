@@ -20,13 +20,14 @@ extension ArtifactWriter {
     let (directory, share) = (admission.directory, admission.share)
     let journal = Journal(identity: admission.identity, recipe: recipe.json)
     var made: (reason: String?, place: String?)
-    func makeRoom(_ identity: String?, _ reason: String?) throws -> Found {
+    /// Where there is nothing to go on with, what is there gives way to an artifact without shards.
+    func makeRoom(for found: Found) throws {
+      guard case .other(let present, let reason) = found else { return }
       made = (
         reason,
-        try giveWay(directory, identity: identity, reason: reason, discard: discard)
+        try giveWay(directory, identity: present, reason: reason, discard: discard)
       )
       try journal.write(in: directory)
-      return .unfinished(journal)
     }
     var found: Found
     let lease: Lease
@@ -34,11 +35,7 @@ extension ArtifactWriter {
       lease = try admission.enter()
       found = try examine(directory, recipe, share, redo: redo)
       if case .complete = found {} else { try before() }
-      if case .other(let present, let reason) = found {
-        found = try makeRoom(present, reason)
-        return Opening(
-          lease: lease, journal: journal, startedOver: made.reason, movedAside: made.place)
-      }
+      try makeRoom(for: found)
     } else {
       // What takes long comes first: while one comes in, the others wait.
       found = look(directory, recipe, admission.identity, share, redo: redo)
@@ -53,7 +50,7 @@ extension ArtifactWriter {
             at: directory, found: other.description, advice: "Wait until it has ended")
         }
         found = try examine(directory, recipe, share, redo: redo)
-        if case .other(let present, let reason) = found { found = try makeRoom(present, reason) }
+        try makeRoom(for: found)
       }
     }
     var opening = Opening(

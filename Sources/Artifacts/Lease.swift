@@ -83,12 +83,8 @@ final class Lease: Sendable {
   static func sleep(_ duration: Duration) {
     let (seconds, attoseconds) = duration.components
     var left = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
-    while true {
-      let wanted = left
-      guard withUnsafePointer(to: wanted, { nanosleep($0, &left) }) != 0, errno == EINTR else {
-        return
-      }
-    }
+    var wanted = left
+    while nanosleep(&wanted, &left) != 0, errno == EINTR { wanted = left }
   }
 
   private var isHeld: Bool { Holder(path)?.token == words.token }
@@ -188,7 +184,6 @@ private struct Place {
 /// Who holds a lease.
 struct Holder: CustomStringConvertible {
   let share: Share
-  let identity: String
   /// Tells one holder from every other.
   let token: String
   let json: JSON
@@ -201,7 +196,6 @@ struct Holder: CustomStringConvertible {
     else { return nil }
     self.share = share
     self.token = token
-    identity = json["identity"]?.asString ?? ""
     self.json = json
   }
 

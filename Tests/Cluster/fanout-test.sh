@@ -8,33 +8,12 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd -P)
 fanout=$(readlink -f "$here/../../pipeline/fanout.sh")
-skip() { echo "skipped: $*"; exit 77; }
-PATH=$PATH:/usr/sbin:/sbin
-[ "$(id -u)" = 0 ] || skip "needs root, for namespaces"
-lacking=''
-for tool in sbatch:slurm-wlm mpi_pmix.so:slurm-wlm-basic-plugins munged:munge mpirun:openmpi-bin ip:iproute2; do
-  case $tool in
-    *.so:*) found=$(find /usr/lib /usr/lib64 -name "${tool%%:*}" 2> /dev/null | head -n 1) ;;
-    *) found=$(command -v "${tool%%:*}") ;;
-  esac
-  [ -n "$found" ] || lacking+=" ${tool##*:}"
-done
-[ -z "$lacking" ] || skip "apt-get install -y --no-install-recommends$lacking"
-unshare --net --uts --pid --ipc --mount --fork --mount-proc true 2> /dev/null ||
-  skip "no right to make namespaces"
-
-work=$(mktemp -d /tmp/fanout-test.XXXXXX)
-export SLURM_CLUSTER=$work/cluster
-cluster=$here/slurm-cluster.sh
-finish() {
-  for pid in $(jobs -p); do kill -- "$pid" 2> /dev/null; done
-  "$cluster" down
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 75' INT TERM HUP
+tools="sbatch:slurm-wlm mpi_pmix.so:slurm-wlm-basic-plugins munged:munge mpirun:openmpi-bin ip:iproute2"
+name="fanout-test"
 # More cores than there are: nodes for several cases side by side.
-CPUS=20 "$cluster" up 2 || { echo "FAILED the cluster does not start"; exit 1; }
+export CPUS=20
+# shellcheck source=Tests/Cluster/two-nodes.sh
+. "$here/two-nodes.sh"
 
 # stage [--nap SECONDS] [--fail SHARE:CODE] [--die SHARE] --output DIR [--share i/n] …
 # The last one, without a share, wants all shards. Share DIE kills itself, once.
@@ -82,24 +61,11 @@ exec=()
 slurm() { "${exec[@]}" "$cluster" exec env FANOUT=slurm FANOUT_POLL=1 "$@"; }
 # For the background: the process is the script's own.
 behind() { exec=(exec) && slurm "$@"; }
-expect() { # what is expected, found
-  [ "$1" = "$2" ] && return
-  echo "line ${BASH_LINENO[0]}: expected $1, found $2"
-  exit 1
-}
 contains() { # file, pattern
   grep -q -- "$2" "$1" && return
   echo "line ${BASH_LINENO[0]}: $1 lacks $2:"
   cat "$1"
   exit 1
-}
-until_there() { # seconds, command
-  local until=$((SECONDS + $1))
-  shift
-  until "$@" > /dev/null 2>&1; do
-    [ $SECONDS -lt $until ] || { echo "line ${BASH_LINENO[0]}: in vain: $*"; exit 1; }
-    sleep 0.1
-  done
 }
 shards() { find "$1" -name 'shard-*' | wc -l; }
 nothing_left() { # folder of logs: no job, no files but logs

@@ -30,19 +30,22 @@ extension Stage {
           + "\(directory)")
     }
     if share == .all, ranks.count == 1 { try Ranks.requireAlone() }
-    func open() throws -> ArtifactWriter {
+    func open(_ settings: JSON) throws -> ArtifactWriter {
       try ArtifactWriter(
-        directory: directory, kind: kind, settings: settled(settings, kind, at: directory),
-        execution: execution, inputs: inputs, seed: seeded ? seed : nil, threads: threads,
-        samplesPerShard: samplesPerShard, program: name, version: Stage.version, redo: redo,
-        discard: self.redo, share: share, before: before)
+        directory: directory, kind: kind, settings: settings, execution: execution, inputs: inputs,
+        seed: seeded ? seed : nil, threads: threads, samplesPerShard: samplesPerShard,
+        program: name, version: Stage.version, redo: redo, discard: self.redo, share: share,
+        before: before)
     }
+    let wanted = settled(settings, kind, at: directory)
     let writer: ArtifactWriter
     do {
-      writer = try open()
+      writer = try open(wanted)
     } catch let failure as Failure where share != .all && failure.code == .cannotCreate {
       // Beside us a share may just have begun, on a processor with another precision of its own.
-      writer = try open()
+      let begun = settled(settings, kind, at: directory)
+      guard begun != wanted else { throw failure }
+      writer = try open(begun)
     }
     hold(writer)
     if writer.isComplete {
