@@ -39,7 +39,7 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
       "Imaging", "Models", "Distillation",
     ], []
   ),
-  ("Evaluation", ["Failures", "Artifacts", "Imaging"], []),
+  ("Evaluation", ["Failures", "Kernels", "Artifacts", "Imaging"], []),
   (
     "Reporting",
     [
@@ -110,7 +110,7 @@ let stages: [(name: String, needs: [String])] = [
     "vlsi-evaluate",
     [
       "Kernels", "Artifacts", "Tokenization", "Imaging", "Models", "Decoding", "Training",
-      "Evaluation",
+      "Evaluation", "Planning",
     ]
   ),
   (

@@ -3,6 +3,17 @@
 # before anything is remembered; whether checkpoints and data fit together, vlsi-plan --inputs says.
 set -u
 code=0
+check_file() { # name, file
+  if [ ! -e "$2" ]; then
+    refuse 66 "$1: no such file: $2"
+  elif [ ! -f "$2" ]; then
+    refuse 65 "$1: not a file: $2"
+  elif [ ! -r "$2" ]; then
+    refuse 66 "$1: no right to read $2"
+  elif [ ! -s "$2" ]; then
+    refuse 65 "$1: the file is empty: $2"
+  fi
+}
 refuse() { # exit code, message
   printf 'error: %s\n' "$2" >&2
   [ "$code" -ne 0 ] || code=$1
@@ -25,15 +36,15 @@ for word; do
         refuse 65 "$name: not a folder: $value; expected where the data set's image paths start"
       fi
       ;;
-    DATASET | BENCHMARK)
-      if [ ! -e "$value" ]; then
-        refuse 66 "$name: no such file: $value"
-      elif [ ! -f "$value" ]; then
-        refuse 65 "$name: not a file: $value"
-      elif [ ! -r "$value" ]; then
-        refuse 66 "$name: no right to read $value"
-      elif [ ! -s "$value" ]; then
-        refuse 65 "$name: the file is empty: $value"
+    DATASET) check_file "$name" "$value" ;;
+    BENCHMARK)
+      if [ -e "$value" ]; then
+        check_file "$name" "$value"
+      else
+        # Several between blanks.
+        set -f
+        for file in $value; do check_file "$name" "$file"; done
+        set +f
       fi
       ;;
     SEED | THREADS | JOBS | COMPARE)

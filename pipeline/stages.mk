@@ -23,7 +23,7 @@ stamp = runs/$1/$(SLICES)/files-$2
 $(foreach n,$(ACTIVE),$(shell pipeline/follow.sh runs/$n/$(SLICES) \
   $(call quote,TEACHER=$(or $(TEACHER_$n),data/teacher)) \
   $(call quote,STUDENT=$(or $(STUDENT_$n),data/student)) \
-  $(foreach i,DATASET BENCHMARK,$(if $($i_$n),$(call quote,$i=$($i_$n))))))
+  $(foreach i,DATASET IMAGES BENCHMARK,$(if $($i_$n),$(call quote,$i=$($i_$n))))))
 teacher_files = $(call stamp,$1,TEACHER)
 student_files = $(call stamp,$1,STUDENT)
 embedded_data = $(if $(EMBEDDED_$1),runs/$1/data/synthesis.json)

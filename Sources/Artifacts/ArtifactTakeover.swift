@@ -93,7 +93,7 @@ extension ArtifactWriter {
     }
     let foreign = try Files.list(directory).filter { name in
       !name.hasPrefix(".") && !name.hasSuffix(".jsonl") && !name.hasSuffix(".log")
-        && !name.hasSuffix(OutputFile.suffix) && name != scratchName
+        && !name.hasSuffix(OutputFile.suffix) && name != scratchName && name != partsName
     }
     guard foreign.isEmpty else {
       throw Failure(

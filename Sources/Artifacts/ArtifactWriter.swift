@@ -147,6 +147,9 @@ public final class ArtifactWriter: Sendable {
     }
   }
 
+  /// A folder of artifacts that an artifact is put together from; they come and go by themselves.
+  public static let partsName = "parts"
+
   static func shardName(_ number: Int) -> String {
     let digits = String(number)
     return "shard-" + String(repeating: "0", count: max(0, 5 - digits.count)) + digits + ".lmdb"

@@ -79,6 +79,14 @@ public enum Files {
     return try read(descriptor, offset: 0, count: size, path: path)
   }
 
+  /// `count` bytes of a file from `offset`. Throws 66 when it cannot be opened, 65 when it ends
+  /// before, 74 when reading fails.
+  public static func read(_ path: String, offset: Int, count: Int) throws -> [UInt8] {
+    let descriptor = try open(path)
+    defer { close(descriptor) }
+    return try read(descriptor, offset: offset, count: count, path: path)
+  }
+
   /// `count` bytes from `offset`. Throws 65 when the file ends before, 74 when reading fails.
   static func read(_ descriptor: Int32, offset: Int, count: Int, path: String) throws -> [UInt8] {
     try [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in

@@ -29,6 +29,7 @@ struct Superseded {
     get throws {
       try Files.list(directory).filter {
         !$0.hasPrefix(Lease.prefix) && !$0.hasPrefix(Superseded.prefix)
+          && $0 != ArtifactWriter.partsName
       }
     }
   }

@@ -1,133 +1,91 @@
 import Failures
 import Foundation
 
-/// What a model answered to one question.
-public struct Prediction: Sendable, Codable, Equatable {
-  public var index: String
-  public var category: String
-  public var question: String
-  public var answer: String
-  public var prediction: String
-  public var rule: ScoringRule
-  public var isCorrect: Bool
+/// The mean score of a set of questions.
+public struct Score: Sendable, Codable, Equatable {
+  public var questions: Int
+  /// The mean, 0 to 1; 0 without questions.
+  public var accuracy: Double
+  /// The error of sampling the questions: of scores that are 0 or 1 the binomial one,
+  /// sqrt(p (1 - p) / n).
+  public var standardError: Double
+
+  /// Of the scores that there are.
+  public init(_ scores: [Double]) {
+    let count = Double(scores.count)
+    questions = scores.count
+    let mean = ratio(scores.reduce(0, +), count)
+    accuracy = mean
+    let squares = scores.reduce(0) { $0 + $1 * $1 }
+    standardError = scores.isEmpty ? 0 : (max(0, squares / count - mean * mean) / count).squareRoot()
+  }
 
   enum CodingKeys: String, CodingKey {
-    case index, category, question, answer, prediction, rule
-    case isCorrect = "correct"
-  }
-
-  /// Scores `prediction` by `rule`, or by the one that fits the question.
-  public init(_ prediction: String, for question: BenchmarkQuestion, rule: ScoringRule? = nil) {
-    let rule = rule ?? ScoringRule(for: question)
-    index = question.index
-    category = question.category
-    self.question = question.question
-    answer = question.answer
-    self.prediction = prediction
-    self.rule = rule
-    isCorrect = rule.accepts(prediction, for: question)
+    case questions, accuracy
+    case standardError = "standard_error"
   }
 }
 
-/// Predictions as a file: one JSON object a line.
-public enum Predictions {
-  /// The lines of `predictions`, in order.
-  public static func encode(_ predictions: [Prediction]) throws -> [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    var bytes: [UInt8] = []
-    for prediction in predictions {
-      bytes += Array(try encoder.encode(prediction)) + [UInt8(ascii: "\n")]
-    }
-    return bytes
+/// The scores of a set of predictions: overall, by category, and the figures of each benchmark.
+public struct Scores: Sendable, Equatable, Codable {
+  public struct Category: Sendable, Equatable, Codable {
+    public var name: String
+    public var score: Score
   }
 
-  /// Reads such a file.
-  /// - Throws: `Failure` 66 when it is missing, 65 naming the line that is no prediction, or the
-  ///   index that stands twice.
-  public static func read(_ path: String) throws -> [Prediction] {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw Failure(.inputMissing, "the predictions cannot be read", at: path)
-    }
-    return try decode(Array(data), place: path)
+  /// What one benchmark's predictions come to.
+  public struct Benchmark: Sendable, Equatable, Codable {
+    /// Its file's name.
+    public var name: String
+    public var kind: String
+    /// All figures, the headline first; none where only a judge can tell.
+    public var metrics: [Metric]
+    public var questions: Int
+    /// Questions without a score: a judge is needed, or the benchmark keeps its answers.
+    public var unscored: Int
   }
 
-  static func decode(_ bytes: [UInt8], place: String) throws -> [Prediction] {
-    let decoder = JSONDecoder()
-    var seen: Set<ExactText> = []
-    var predictions: [Prediction] = []
-    for (number, line) in bytes.split(
-      separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false
-    ).enumerated() where !line.allSatisfy({ $0 == 32 || $0 == 13 }) {
-      guard let prediction = try? decoder.decode(Prediction.self, from: Data(line)) else {
-        throw Failure(
-          .badData, "not a prediction", at: "\(place):\(number + 1)",
-          expected: "a JSON object with index, category, question, answer, prediction, rule, "
-            + "correct", found: String(decoding: line.prefix(60), as: UTF8.self))
-      }
-      guard seen.insert(ExactText(prediction.index)).inserted else {
-        throw Failure(
-          .badData, "the index \(readable(prediction.index, most: 40)) stands twice",
-          at: "\(place):\(number + 1)")
-      }
-      predictions.append(prediction)
-    }
-    return predictions
-  }
-}
-
-/// A share of right answers.
-public struct Score: Sendable, Codable, Equatable {
-  public var correct: Int
-  public var questions: Int
-
-  public init(correct: Int, questions: Int) {
-    self.correct = correct
-    self.questions = questions
-  }
-
-  /// Right answers of all, 0 to 1; 0 without questions.
-  public var accuracy: Double { questions > 0 ? Double(correct) / Double(questions) : 0 }
-
-  /// The binomial standard error of the accuracy, 0 to 1: sqrt(p (1 - p) / n).
-  public var standardError: Double {
-    questions > 0 ? (accuracy * (1 - accuracy) / Double(questions)).squareRoot() : 0
-  }
-}
-
-/// The scores of a set of predictions, overall and by category.
-public struct Scores: Sendable, Equatable {
+  /// Over all questions that have a score.
   public var overall: Score
-  /// In the order in which categories first occur.
-  public var categories: [(name: String, score: Score)]
+  /// In the order in which categories first occur; of several benchmarks by benchmark.
+  public var categories: [Category]
+  public var benchmarks: [Benchmark]
 
   public init(_ predictions: [Prediction]) {
-    var order: [String] = []
-    var scores: [String: Score] = [:]
-    for prediction in predictions {
-      if scores[prediction.category] == nil { order.append(prediction.category) }
-      var score = scores[prediction.category] ?? Score(correct: 0, questions: 0)
-      score.questions += 1
-      score.correct += prediction.isCorrect ? 1 : 0
-      scores[prediction.category] = score
+    overall = Score(predictions.compactMap(\.score))
+    let sets = Scores.inOrder(predictions, by: \.benchmark)
+    categories = Scores.inOrder(predictions, by: sets.count > 1 ? \.benchmark : \.category).map {
+      Category(name: $0.0, score: Score($0.1.compactMap(\.score)))
     }
-    categories = order.compactMap { name in scores[name].map { (name, $0) } }
-    overall = Score(
-      correct: predictions.count(where: \.isCorrect), questions: predictions.count)
+    benchmarks = sets.map { name, rows in
+      let kind = BenchmarkKind.kind(of: rows)
+      let unscored = rows.count { $0.score == nil }
+      return Benchmark(
+        name: name, kind: kind.name,
+        metrics: unscored == rows.count ? [] : kind.summary.metrics(rows), questions: rows.count,
+        unscored: unscored)
+    }
   }
 
-  public static func == (left: Scores, right: Scores) -> Bool {
-    left.overall == right.overall && left.categories.map(\.name) == right.categories.map(\.name)
-      && left.categories.map(\.score) == right.categories.map(\.score)
+  /// The predictions of each value of a property, in the order in which the values first occur.
+  static func inOrder(
+    _ predictions: [Prediction], by value: KeyPath<Prediction, String>
+  ) -> [(String, [Prediction])] {
+    var order: [String] = []
+    var rows: [String: [Prediction]] = [:]
+    for prediction in predictions {
+      let name = prediction[keyPath: value]
+      if rows[name] == nil { order.append(name) }
+      rows[name, default: []].append(prediction)
+    }
+    return order.map { ($0, rows[$0] ?? []) }
   }
 
-  /// scores.json: accuracy and standard error beside the counts, for readers of any language.
+  /// scores.json, for readers of any language.
   public func encode() throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let file = ScoresFile(
-      overall: .init(nil, overall), categories: categories.map { .init($0.name, $0.score) })
-    return Array(try encoder.encode(file)) + [UInt8(ascii: "\n")]
+    return Array(try encoder.encode(self)) + [UInt8(ascii: "\n")]
   }
 
   /// Reads scores.json.
@@ -137,47 +95,24 @@ public struct Scores: Sendable, Equatable {
       throw Failure(.inputMissing, "the scores cannot be read", at: path)
     }
     do {
-      let file = try JSONDecoder().decode(ScoresFile.self, from: data)
-      overall = file.overall.score
-      categories = file.categories.map { ($0.name ?? "", $0.score) }
+      self = try JSONDecoder().decode(Scores.self, from: data)
     } catch {
       throw Failure(
         .badData, "not a file of scores", at: path, found: "\(error)",
         advice: "Run vlsi-evaluate again.")
     }
     for score in [overall] + categories.map(\.score)
-    where score.correct < 0 || score.correct > score.questions {
+    where score.questions < 0 || !(0...1).contains(score.accuracy) {
       throw Failure(
-        .badData, "more right answers than questions", at: path,
-        found: "\(score.correct) of \(score.questions)")
+        .badData, "a mean score is none", at: path,
+        found: "\(score.accuracy) of \(score.questions) questions")
     }
   }
 }
 
-private struct ScoresFile: Codable {
-  struct Entry: Codable {
-    var name: String?
-    var correct: Int
-    var questions: Int
-    var accuracy: Double
-    var standardError: Double
-
-    enum CodingKeys: String, CodingKey {
-      case name, correct, questions, accuracy
-      case standardError = "standard_error"
-    }
-
-    init(_ name: String?, _ score: Score) {
-      self.name = name
-      correct = score.correct
-      questions = score.questions
-      accuracy = score.accuracy
-      standardError = score.standardError
-    }
-
-    var score: Score { Score(correct: correct, questions: questions) }
+extension BenchmarkKind {
+  /// What benchmark predictions are of.
+  public static func kind(of predictions: [Prediction]) -> BenchmarkKind {
+    predictions.first.flatMap { named($0.kind) } ?? .other
   }
-
-  var overall: Entry
-  var categories: [Entry]
 }

@@ -12,7 +12,8 @@ import Tokenization
 public struct CheckpointProcessor: Sendable {
   public let config: any ModelConfig
   public let tokenizer: Tokenizer
-  public let images: ImageProcessor
+  /// Its sizes may be bounded otherwise than the checkpoint says.
+  public var images: ImageProcessor
   public let template: ChatTemplate
 
   /// Opens the parts in a checkpoint's folder.

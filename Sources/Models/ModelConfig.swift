@@ -22,6 +22,9 @@ public protocol ModelConfig: Sendable {
   static var names: TensorNames { get }
   /// How its chat template writes a conversation down.
   static var chat: ChatDialect { get }
+  /// Whether VLMEvalKit puts benchmarks' questions to it in words adapted to it (its
+  /// `Qwen2VLPromptMixin`), not in the benchmarks' own.
+  static var hasAdaptedQuestions: Bool { get }
   /// Its models on the hub, `owner/name`, from which others are made.
   static var published: [String] { get }
   /// Its sizes, smallest first.
@@ -225,4 +228,8 @@ public protocol VisionEncoder {
   /// The visual embeddings [image tokens, d · (1 + deep levels)] of the batch's images, in their
   /// order.
   func callAsFunction(_ tape: Tape, _ batch: PackedBatch, checkpointing: Bool) -> Tensor
+}
+
+extension ModelConfig {
+  public static var hasAdaptedQuestions: Bool { false }
 }

@@ -49,6 +49,35 @@ public enum StageMemory {
       + max(0, Int(fullness * Double(waiting)) - shared)
   }
 
+  /// vlsi-evaluate: the prompts of a batch, its keys and values, its images.
+  /// - Parameters:
+  ///   - patches: of the pictures of the largest question
+  ///   - text: the most tokens of a question beside them
+  ///   - tokens: of a batch, at most
+  ///   - batch: questions side by side, at most
+  ///   - beams: of each
+  ///   - answer: the longest, in tokens
+  public static func evaluate(
+    _ needs: ModelNeeds, patches: [Int], text: Int, tokens: Int, batch: Int, beams: Int, answer: Int
+  ) -> Int {
+    let config = needs.config
+    let seen = patches.reduce(0, +)
+    let largest = seen / config.encoder.patchesPerToken + text
+    // As many of the largest as a batch takes, one at least.
+    let count = min(batch, max(1, tokens / max(1, largest)))
+    let prompt = largest * count
+    var pass = SampleSurvey.Pass([])
+    (pass.tokens, pass.patches) = (prompt, seen * count)
+    (pass.largestImage, pass.scores) = (patches.max() ?? 0, AttentionLayout.scores(rows: largest))
+    let cached = 2 * 4 * config.text.keyValueSize * config.text.layers
+    let atWork = needs.seeingBytes(
+      pass, encodes: true, reading: needs.forwardBytes(tokens: prompt, scores: pass.scores))
+    // The rows of logits that exist at once, and those that are sorted for beams.
+    let logits = 4 * config.text.vocabularySize * min(64, count * beams) * (beams > 1 ? 2 : 1)
+    return standing + idle(atWork) + atWork + logits
+      + cached * (prompt + count * beams * min(answer + 32, 2 * answer))
+  }
+
   /// vlsi-verbalize: weights, gradients and two moments of every layer; a batch of all layers; one
   /// layer's forward and backward pass; decoded samples.
   /// - Parameters:

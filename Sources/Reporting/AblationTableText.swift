@@ -26,7 +26,7 @@ extension AblationTable {
   }
 
   private var heading: String {
-    "Exact match on \(Format.count(questions)) held-out questions, in %, a mean over "
+    "Mean score on \(Format.count(questions)) held-out questions, in %, a mean over "
       + (seeds.count == 1 ? "one seed" : "\(seeds.count) seeds")
   }
 

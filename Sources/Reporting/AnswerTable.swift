@@ -28,11 +28,14 @@ struct AnswerTable: Sendable {
     contenders = asked.map(\.contender)
     let byIndex = asked.map { row in
       Dictionary(
-        (row.evaluations.first?.predictions ?? []).map { ($0.index, $0) },
+        (row.evaluations.first?.predictions ?? []).map { ([$0.benchmark, $0.index], $0) },
         uniquingKeysWith: { first, _ in first })
     }
     let pictures = Pictures(run, first.contender)
-    let tasks = Dictionary(grouping: reference.predictions, by: \.category)
+    let several = Set(reference.predictions.map(\.benchmark)).count > 1
+    let tasks = Dictionary(grouping: reference.predictions) {
+      several ? $0.benchmark : $0.category
+    }
     let perTask = scores.tasks.count > AnswerTable.most / 2 ? 1 : 2
     for task in LineChart.thinned(scores.tasks, to: AnswerTable.most) {
       let questions = tasks[task] ?? []
@@ -42,9 +45,9 @@ struct AnswerTable: Sendable {
         rows.append(
           Row(
             task: task, question: question.question, answer: question.answer,
-            image: pictures.image(of: question.index),
+            image: pictures.image(of: question),
             given: byIndex.map { predictions in
-              predictions[question.index].map { ($0.prediction, $0.isCorrect) }
+              predictions[[question.benchmark, question.index]].map { ($0.prediction, $0.isCorrect) }
             }))
       }
     }

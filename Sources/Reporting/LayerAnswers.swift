@@ -40,7 +40,7 @@ public struct LayerAnswers: Sendable {
   init(
     _ run: Run, count: Int, maxNewTokens: Int, between: () throws -> Void
   ) throws {
-    guard count > 0, let asked = run.evaluations(of: .model).first?.artifact.manifest,
+    guard count > 0, let asked = run.asked(.model).first,
       let path = asked.facts["benchmark"]?.asString
     else { return }
     do {
@@ -55,14 +55,15 @@ public struct LayerAnswers: Sendable {
         let layers = try AnsweringLayers(run, backbone)
         for number in rows.indices {
           let pictures = try questions[number].pictures.map {
-            try LayerAnswers.image($0, benchmark)
+            try benchmark.image($0)
           }
           rows[number].image = try pictures.first?.small(160).pngData()
           rows[number].given.append(
             (
               backbone,
               try layers.ask(
-                questions[number], pictures, maxNewTokens: maxNewTokens, between: between)
+                questions[number], pictures, kind: benchmark.kind, maxNewTokens: maxNewTokens,
+                between: between)
             ))
         }
       }
@@ -82,15 +83,6 @@ public struct LayerAnswers: Sendable {
     }
     return LayerPredictions.spread(count, of: tasks.count).compactMap { place in
       byTask[tasks[place]].flatMap { $0.at($0.count / 2) }
-    }
-  }
-
-  static func image(
-    _ picture: BenchmarkQuestion.Picture, _ benchmark: Benchmark
-  ) throws -> RGBImage {
-    switch picture {
-    case .file(let name): try RGBImage(contentsOf: try benchmark.path(of: name))
-    case .bytes(let bytes): try RGBImage(decoding: bytes, place: "a question's image")
     }
   }
 }
@@ -126,7 +118,7 @@ private struct AnsweringLayers {
   }
 
   func ask(
-    _ question: BenchmarkQuestion, _ pictures: [RGBImage], maxNewTokens: Int,
+    _ question: BenchmarkQuestion, _ pictures: [RGBImage], kind: BenchmarkKind, maxNewTokens: Int,
     between: () throws -> Void
   ) throws -> [LayerAnswers.Answered] {
     let turn = Turn(role: .user, content: pictures.map { _ in .image } + [.text(question.prompt)])
@@ -144,7 +136,8 @@ private struct AnsweringLayers {
     return zip(readouts, answers).map { readout, answer in
       let text = backbone.tokenizer.decode(answer.tokens, skipSpecialTokens: true)
       return LayerAnswers.Answered(
-        layer: readout.layer, text: text, isRight: Prediction(text, for: question).isCorrect)
+        layer: readout.layer, text: text,
+        isRight: Prediction(text, for: question, kind: kind).isCorrect)
     }
   }
 }

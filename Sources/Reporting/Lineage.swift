@@ -88,6 +88,8 @@ struct Lineage {
           let group = Files.join(root, group)
           for name in (try? Files.list(group)) ?? [] {
             places.append(Files.join(group, name))
+            let parts = Files.join(group, "\(name)/\(ArtifactWriter.partsName)")
+            places += ((try? Files.list(parts)) ?? []).map { Files.join(parts, $0) }
             places.append(Files.join(group, "\(name)/adapter"))
           }
         }

@@ -29,13 +29,21 @@ extension ModelCard {
     if !measured.isEmpty {
       lines += ["model-index:", "- name: \(ModelCard.scalar(name))", "  results:"]
       for benchmark in measured {
-        guard let score = benchmark.model?.overall else { continue }
+        guard let scores = benchmark.model else { continue }
         let file = ModelCard.scalar(benchmark.name)
         lines += [
           "  - task:", "      type: image-text-to-text", "    dataset:", "      name: \(file)",
-          "      type: \(file)", "    metrics:", "    - type: accuracy",
-          "      value: \(Format.percent(score.accuracy))",
+          "      type: \(file)", "    metrics:",
         ]
+        let metrics = scores.benchmarks.first?.metrics.filter {
+          $0.group == nil && $0.split == nil
+        }
+        for metric in metrics ?? [] {
+          lines += [
+            "    - type: \(ModelCard.scalar(metric.name))",
+            "      value: \(BenchmarkTable.figure(metric.value))",
+          ]
+        }
       }
     }
     return (lines + ["---", ""]).joined(separator: "\n")
@@ -222,13 +230,23 @@ extension ModelCard {
         ("this model", benchmark.model), (base, benchmark.base), (teacher ?? "", benchmark.teacher),
       ].compactMap { label, scores in scores.map { (label: label, scores: $0) } }
       text += """
-        Right answers in % to the \(Format.count(benchmark.questions)) questions of \
+        Mean scores in % over the \(Format.count(benchmark.questions)) questions of \
         \(ModelCard.plain(benchmark.name)), with the standard error of sampling the questions:
 
         | | questions |\(shown.map { " \(ModelCard.plain($0.label)) |" }.joined())
         |---|---:|\(shown.map { _ in "---:|" }.joined())
 
         """
+      let metrics = benchmark.model?.benchmarks.first?.metrics ?? []
+      for metric in metrics.filter({ $0.group == nil && $0.split == nil })
+      where metric.name != "accuracy" {
+        let values = shown.map { row in
+          row.scores.benchmarks.first?.metrics.first {
+            $0.name == metric.name && $0.group == nil && $0.split == nil
+          }.map { " \(BenchmarkTable.figure($0.value)) |" } ?? " |"
+        }
+        text += "| \(metric.name) | \(Format.count(metric.questions)) |\(values.joined())\n"
+      }
       let overall = shown.map { $0.scores.overall }
       text += ModelCard.row("**all**", overall)
       let tasks = benchmark.model?.categories.map(\.name) ?? []

@@ -13,7 +13,7 @@ extension Report {
     return Section(
       name: "ablations", short: "Ablations", title: "Ablations, beside the paper’s",
       body: """
-        \(tables)<p class="note">Exact match in %, mean ± standard deviation over seeds. “Less \
+        \(tables)<p class="note">Mean score in %, mean ± standard deviation over seeds. “Less \
         method” is paired by seed, ± the standard error of the mean; the bars are 95% by Student’s \
         t, the small dots single seeds: a bar clear of the dotted zero differs from the method by \
         more than chance. At the right the paper’s figures, of other models and benchmarks: what \

@@ -21,10 +21,10 @@ extension Report {
       \(overall(others))
       """
     return """
-      <p>Exact match on \(Format.count(scores.questions)) held-out questions, in %. \
+      <p>Mean score on \(Format.count(scores.questions)) held-out questions, in %. \
       \(scores.wrongShare.map { "\($0)." } ?? "")</p>
       \(warnings)\(overall(known))<p class="note">\(reading)</p>
-      \(rest)\(tasks)
+      \(benchmarkTable)\(rest)\(tasks)
       """
   }
 

@@ -3,26 +3,31 @@ import Evaluation
 import Foundation
 import Imaging
 
-/// The pictures of the benchmark that a run was asked, as far as it still lies where it lay.
+/// The pictures of the benchmarks that a run was asked, as far as they still lie where they lay.
 struct Pictures {
-  private var questions: [String: BenchmarkQuestion] = [:]
-  private var benchmark: Benchmark?
+  /// By benchmark and index.
+  private var questions: [[String]: (question: BenchmarkQuestion, of: Benchmark)] = [:]
 
-  /// The benchmark is known only if its bytes are those that the model was asked.
+  /// A benchmark is known only if its bytes are those that the model was asked.
   init(_ run: Run, _ contender: Contender) {
-    guard let manifest = run.evaluations(of: contender).first?.artifact.manifest,
-      let path = manifest.facts["benchmark"]?.asString,
-      let digest = try? Fingerprint.file(path), digest == manifest.inputs["benchmark"]
-    else { return }
-    benchmark = try? Benchmark(contentsOf: path, allowsOutside: manifest.allowsOutsideImages)
-    questions = Dictionary(
-      (benchmark?.questions ?? []).map { ($0.index, $0) }, uniquingKeysWith: { first, _ in first })
+    for manifest in run.asked(contender) {
+      guard let path = manifest.facts["benchmark"]?.asString,
+        let digest = try? Fingerprint.file(path), digest == manifest.inputs["benchmark"],
+        let benchmark = try? Benchmark(
+          contentsOf: path, allowsOutside: manifest.allowsOutsideImages)
+      else { continue }
+      for question in benchmark.questions {
+        questions[[benchmark.name, question.index]] = (question, benchmark)
+      }
+    }
   }
 
   /// The first picture of a question as a small PNG file, nil when it cannot be read.
-  func image(of index: String) -> [UInt8]? {
-    guard let benchmark, let picture = questions[index]?.pictures.first else { return nil }
-    return try? LayerAnswers.image(picture, benchmark).small(160).pngData()
+  func image(of prediction: Prediction) -> [UInt8]? {
+    guard let (question, benchmark) = questions[[prediction.benchmark, prediction.index]],
+      let picture = question.pictures.first
+    else { return nil }
+    return try? benchmark.image(picture).small(160).pngData()
   }
 
   /// A picture as a page holds it.

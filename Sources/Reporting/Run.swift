@@ -101,6 +101,14 @@ public struct Run: Sendable {
     }
   }
 
+  /// The evaluations on one benchmark each that a model's first one consists of.
+  func asked(_ contender: Contender) -> [Manifest] {
+    guard let artifact = evaluations(of: contender).first?.artifact else { return [] }
+    if artifact.manifest.facts["benchmark"] != nil { return [artifact.manifest] }
+    let parts = "\(artifact.name)/\(ArtifactWriter.partsName)"
+    return folders(parts).compactMap { try? ArtifactReader.manifest(in: path("\(parts)/\($0)")) }
+  }
+
   /// The manifest of an artifact, nil when the run has no finished one of that name.
   public func manifest(_ name: String) -> Manifest? {
     artifacts.first { $0.name == name }?.manifest

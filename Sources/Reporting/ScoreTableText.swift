@@ -7,13 +7,14 @@ extension ScoreTable {
       return "\(title): no model was evaluated\n"
     }
     var lines = wrapped(
-      "\(title): exact match on \(Format.count(questions)) held-out questions, in %")
+      "\(title): mean score on \(Format.count(questions)) held-out questions, in %")
     if let wrongShare { lines.append(wrongShare) }
     lines.append("")
     lines += overallLines
     lines.append("")
     lines += taskLines
     lines.append("")
+    if benchmarks.isNews { lines += [benchmarks.text] }
     lines += closing
     return lines.joined(separator: "\n") + "\n"
   }

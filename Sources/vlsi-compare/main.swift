@@ -5,34 +5,65 @@ import Failures
 import Reporting
 import StageKit
 
-/// Many cells over many seeds in one table, beside the paper's.
+/// Models on benchmarks, or many cells over many seeds, in one table, beside the paper's.
 struct Compare: StageCommand {
   static let name = "vlsi-compare"
-  static let abstract = "Puts the scores of a list of cells over seeds beside the paper's figures."
+  static let abstract = "Puts models' scores beside each other and the paper's figures."
   static let example = """
-    vlsi-compare --list pipeline/ablations.txt \
+    vlsi-compare runs/*/evaluation/model --reference runs/2b/evaluation/model
+      vlsi-compare --list pipeline/ablations.txt \
     --evaluations runs/tiny/ablations/finished.tsv --output runs/tiny/ablations/table-test
     """
 
-  @Option(help: "The cells, in the form of pipeline/ablations.txt.")
-  var list: String
-  @Option(help: "What is there: lines of cell, seed and evaluation artifact between tabs.")
-  var evaluations: String
+  @Argument(help: "Evaluations of models, on the same benchmarks.")
+  var models: [String] = []
+  @Option(help: "The one that the others are set against (default: the last).")
+  var reference: String?
+  @Option(help: "Instead: cells, in the form of pipeline/ablations.txt.")
+  var list: String?
+  @Option(help: "With --list: lines of cell, seed and evaluation artifact between tabs.")
+  var evaluations: String?
   @Option(help: "Writes the table to FILE.md and FILE.json too.")
   var output: String?
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
-    let cells = try AblationList(String(decoding: Files.read(list), as: UTF8.self), place: list)
-    let table = try AblationTable(cells, results())
-    if let output {
-      try writeAtomically(table.markdown, to: output + ".md")
-      try writeAtomically(table.json.text(pretty: true), to: output + ".json")
+    if let list, let evaluations {
+      let cells = try AblationList(String(decoding: Files.read(list), as: UTF8.self), place: list)
+      let table = try AblationTable(cells, results(evaluations))
+      return try give(table.text, table.markdown, table.json)
     }
-    print(table.text, terminator: "")
+    guard list == nil, evaluations == nil, !models.isEmpty else {
+      throw Failure(
+        .usage, "nothing to compare", at: Self.name,
+        expected: "evaluations, or --list and --evaluations", advice: "See --help.")
+    }
+    guard let place = reference.map({ models.firstIndex(of: $0) }) ?? models.count - 1 else {
+      throw Failure(
+        .usage, "the reference is none of the evaluations", at: "--reference",
+        found: reference ?? "")
+    }
+    let read = try models.map { ($0, try predictions($0)) }
+    let table = BenchmarkTable(read, reference: models.count > 1 ? place : nil)
+    try give(table.text, table.markdown, table.json)
   }
 
-  private func results() throws -> [(cell: String, seed: String, predictions: [Prediction])] {
+  private func give(_ text: String, _ markdown: String, _ json: JSON) throws {
+    if let output {
+      try writeAtomically(markdown, to: output + ".md")
+      try writeAtomically(json.text(pretty: true), to: output + ".json")
+    }
+    print(text, terminator: "")
+  }
+
+  private func predictions(_ evaluation: String) throws -> [Prediction] {
+    try Predictions.read(
+      ArtifactReader(directory: evaluation, kind: .evaluation).path("predictions.jsonl"))
+  }
+
+  private func results(
+    _ evaluations: String
+  ) throws -> [(cell: String, seed: String, predictions: [Prediction])] {
     let text = String(decoding: try Files.read(evaluations), as: UTF8.self)
     // Cells that come to the same settings name one evaluation.
     var known: [String: [Prediction]] = [:]
@@ -45,8 +76,7 @@ struct Compare: StageCommand {
       }
       let predictions =
         try known[fields[2]]
-        ?? Predictions.read(
-          ArtifactReader(directory: fields[2], kind: .evaluation).path("predictions.jsonl"))
+        ?? self.predictions(fields[2])
       known[fields[2]] = predictions
       return (fields[0], fields[1], predictions)
     }

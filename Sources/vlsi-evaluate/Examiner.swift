@@ -1,33 +1,49 @@
-import Decoding
 import Artifacts
+import Decoding
 import Evaluation
 import Failures
 import Imaging
 import Models
+import Planning
 import StageKit
 import Tokenization
 import Training
 
-/// Puts questions to a model, many side by side.
+/// Puts a benchmark's questions to a model, many side by side.
 struct Examiner {
   private let backbone: Backbone
+  private let parts: CheckpointProcessor
   private let builder: PromptBuilder
   private let benchmark: Benchmark
+  private let style: PromptStyle
+  private let settings: EvaluateSettings
   private let generation: GenerationSettings
+  private let rule: (any AnswerRule)?
 
-  init(backbone: Backbone, benchmark: Benchmark, settings: EvaluateSettings) throws {
+  init(
+    backbone: Backbone, parts: CheckpointProcessor, benchmark: Benchmark, style: PromptStyle,
+    settings: EvaluateSettings
+  ) throws {
     self.backbone = backbone
+    self.parts = parts
     self.benchmark = benchmark
-    builder = PromptBuilder(backbone.parts)
+    self.style = style
+    self.settings = settings
+    builder = PromptBuilder(parts)
     let defaults = try GenerationDefaults(directory: backbone.directory)
     generation = settings.generation(defaults, end: builder.end)
+    rule = settings.rule.flatMap { AnswerRules.named($0) }
   }
 
-  /// What of the checkpoint, beside its weights and tokenizer, decides the answers.
-  var settings: JSON {
+  // MARK: What decides the answers
+
+  /// What of the checkpoint, beside its weights and tokenizer, decides the answers; and how they are
+  /// scored.
+  var recorded: JSON {
     var settings: [String: JSON] = [
       "stop": .array(generation.stop.sorted().map { .int(Int($0)) }),
       "repetition_penalty": .number(Double(generation.repetitionPenalty)),
+      "images": .string(parts.images.fingerprint), "benchmark": .string(benchmark.kind.name),
     ]
     if builder.system != builder.familySystem {
       settings["system"] = builder.system.map { .string($0) } ?? .null
@@ -35,19 +51,84 @@ struct Examiner {
     return .object(settings)
   }
 
-  /// An answer in words.
-  func text(_ tokens: [Int32]) -> String {
-    backbone.tokenizer.decode(tokens, skipSpecialTokens: true)
+  /// A digest of the files of all pictures. Those that are not there count as such.
+  func picturesFingerprint() throws -> String {
+    let files = Set(
+      benchmark.questions.flatMap(\.pictures).compactMap { picture in
+        if case .file(let name) = picture { name } else { nil }
+      })
+    let digests = files.sorted().map { name in
+      let path = try? benchmark.path(of: name)
+      return "\(name) \(path.flatMap { try? Fingerprint.file($0) } ?? "unreadable")"
+    }
+    return Fingerprint.text(digests.joined(separator: "\n"))
   }
 
-  /// A prompt for each question; or why it cannot be asked: a picture that cannot be read, a text
-  /// that spells a control token, no room. Throws what is no fault of a question.
+  /// A digest of what is asked in words.
+  var promptsFingerprint: String {
+    Fingerprint.text(
+      benchmark.questions.map { "\(benchmark.kind.prompt($0, style))" }.joined(separator: "\n"))
+  }
+
+  /// Bytes of memory at the peak: of a full batch, or of the largest question alone.
+  func memory(threads: Int) throws -> Int {
+    var patches: [Int] = []
+    var text = 0
+    for question in benchmark.questions {
+      let seen = question.pictures.map { parts.images.patches(of: benchmark.size(of: $0)) }
+      if seen.reduce(0, +) > patches.reduce(0, +) { patches = seen }
+      // A token has a byte at least.
+      let words = [question.question, question.hint ?? ""] + question.options.map(\.text)
+      text = max(text, words.reduce(0) { $0 + $1.utf8.count })
+    }
+    return StageMemory.evaluate(
+      ModelNeeds(backbone.config, threads: threads), patches: patches, text: text + 128,
+      tokens: settings.tokensPerBatch, batch: min(settings.batch, Examination.questionsPerShard),
+      beams: settings.beams, answer: settings.maxNewTokens)
+  }
+
+  // MARK: Asking
+
+  /// What a question is as the model is given it.
+  func shown(_ question: BenchmarkQuestion) throws -> String {
+    let asked = try prompt(question).get()
+    let text = backbone.tokenizer.decode(asked.inputIDs, skipSpecialTokens: false)
+    let pads = parts.template.dialect.imagePad
+    var shown = ""
+    var rest = text[...]
+    while let range = rest.firstRange(of: pads) {
+      shown += rest[..<range.lowerBound]
+      rest = rest[range.lowerBound...]
+      var count = 0
+      while rest.hasPrefix(pads) {
+        rest = rest.dropFirst(pads.count)
+        count += 1
+      }
+      shown += "\(pads) × \(count)"
+    }
+    return shown + rest
+  }
+
+  func prediction(_ tokens: [Int32], _ question: BenchmarkQuestion) -> Prediction {
+    Prediction(
+      backbone.tokenizer.decode(tokens, skipSpecialTokens: true), for: question,
+      kind: benchmark.kind, rule: rule, benchmark: benchmark.name)
+  }
+
+  /// A prompt for a question; or why it cannot be asked: a picture that cannot be read, a text that
+  /// spells a control token, no room. Throws what is no fault of a question.
   private func prompt(_ question: BenchmarkQuestion) throws -> Result<ModelSample, Failure> {
     do {
-      let pictures = try question.pictures.map { try image($0, of: question) }
-      let turn = Turn(
-        role: .user, content: pictures.map { _ in .image } + [.text(question.prompt)])
-      let prompt = try builder.prompt([turn], images: pictures)
+      var pictures: [RGBImage] = []
+      let content = try benchmark.kind.prompt(question, style).map { part -> Turn.Part in
+        switch part {
+        case .text(let text): return .text(text)
+        case .picture(let number):
+          pictures.append(try benchmark.image(question.pictures[number]))
+          return .image
+        }
+      }
+      let prompt = try builder.prompt([Turn(role: .user, content: content)], images: pictures)
       guard backbone.model.room(after: prompt) > 0 else {
         throw Failure(
           .badData, "the question fills all positions of the model",
@@ -61,31 +142,43 @@ struct Examiner {
     }
   }
 
-  /// The tokens of the answers in the questions' order, or why a question was not asked. Throws 65
-  /// for logits that are not finite, and what `between` throws between two steps.
+  /// Answers questions in their order: `body` is given the place of each, and the tokens of its
+  /// answer or why it was not asked. Throws 65 for logits that are not finite, and what `between`
+  /// throws between two steps.
   func answers(
-    _ questions: [BenchmarkQuestion], between: () throws -> Void
-  ) throws -> [Result<[Int32], Failure>] {
-    let prompts = try questions.map(prompt)
-    let asked = zip(questions, prompts).compactMap { question, prompt in
-      (try? prompt.get()).map { (question.index, $0) }
+    _ questions: [BenchmarkQuestion], between: () throws -> Void,
+    _ body: (Int, Result<[Int32], Failure>) throws -> Void
+  ) throws {
+    var waiting: [(place: Int, prompt: Result<ModelSample, Failure>)] = []
+    var tokens = 0
+    func flush() throws {
+      let asked = waiting.compactMap { place, prompt in
+        (try? prompt.get()).map { (questions[place].index, $0) }
+      }
+      var answers =
+        asked.isEmpty
+        ? [][...]
+        : try backbone.model.generate(
+          asked.map(\.1), generation, name: { "question \(asked[$0].0)" }, between: between
+        ) { _, _ in }.map(\.tokens)[...]
+      for (place, prompt) in waiting {
+        try body(place, prompt.map { _ in answers.popFirst() ?? [] })
+      }
+      waiting = []
+      tokens = 0
     }
-    var answers =
-      asked.isEmpty
-      ? [][...]
-      : try backbone.model.generate(
-        asked.map(\.1), generation, name: { "question \(asked[$0].0)" }, between: between
-      ) { _, _ in }.map(\.tokens)[...]
-    return prompts.map { prompt in prompt.map { _ in answers.popFirst() ?? [] } }
-  }
-
-  private func image(
-    _ picture: BenchmarkQuestion.Picture, of question: BenchmarkQuestion
-  ) throws -> RGBImage {
-    switch picture {
-    case .file(let path): try RGBImage(contentsOf: try benchmark.path(of: path))
-    case .bytes(let bytes):
-      try RGBImage(decoding: bytes, place: "the image")
+    for (place, question) in questions.enumerated() {
+      try between()
+      let prompt = try prompt(question)
+      let length = (try? prompt.get())?.inputIDs.count ?? 0
+      if !waiting.isEmpty,
+        waiting.count == settings.batch || tokens + length > settings.tokensPerBatch
+      {
+        try flush()
+      }
+      waiting.append((place, prompt))
+      tokens += length
     }
+    try flush()
   }
 }

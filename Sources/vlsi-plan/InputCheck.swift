@@ -31,7 +31,7 @@ struct InputCheck {
       _ = try layers.layers(of: backbone.config.text.layers, backbone: role)
     }
     if let samples { try check(samples, student) }
-    if let benchmark { try check(benchmark: benchmark) }
+    for path in benchmark.map(Benchmark.paths) ?? [] { try check(benchmark: path) }
   }
 
   /// A sample of the data set: its entries become samples, of the student's tokens.

@@ -33,8 +33,9 @@ struct BenchmarkTests {
     let questions = try parse(
       "index\timage\tquestion\thint\tA\tB\tC\tanswer\n"
         + "1\t\(base64)\twhich?\tlook\tone\ttwo\t\tb\n2\t1\twhich?\t\tone\ttwo\tthree\tC\n")
-    #expect(questions[0].pictures == [.bytes(bytes)])
-    #expect(questions[1].pictures == [.bytes(bytes)])
+    #expect(questions[0].pictures == [.inline(row: 0, number: 0)])
+    #expect(questions[1].pictures == [.inline(row: 0, number: 0)])
+    #expect(questions[1].picture == "1")
     #expect(questions[0].answer == "B")
     #expect(questions[0].options.map(\.text) == ["one", "two"])
     #expect(

@@ -22,8 +22,9 @@ struct AblationTableTests {
   private func predictions(_ right: Int, of count: Int = 100) throws -> [Prediction] {
     let text = (0..<count).map { number in
       """
-      {"index":"\(number)","category":"t","question":"q","answer":"a","prediction":"b",\
-      "rule":"exact","correct":\(number < right)}
+      {"benchmark":"b","kind":"benchmark","index":"\(number)","question":"q","answer":"a",\
+      "prediction":"b","rule":"exact","score":\(number < right ? 1 : 0),"picture":"\(number)",\
+      "columns":{"category":"t"}}
       """
     }.joined(separator: "\n")
     return try Predictions.decode(Array(text.utf8), place: "test")

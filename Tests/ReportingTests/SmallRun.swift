@@ -364,7 +364,7 @@ struct SmallRun {
       return BenchmarkQuestion(
         index: String(index), pictures: [.file("images/\(index % 8).png")],
         question: "what \(task) is <number> \(index)?", answer: "the \(task) is \(index % 7)",
-        category: task)
+        columns: ["category": task])
     }
   }
 
@@ -373,7 +373,8 @@ struct SmallRun {
     _ contender: Contender, seed: String? = nil, every: Int, count: Int = 400, model: String? = nil
   ) throws {
     let predictions = questions.prefix(count).enumerated().map { number, question in
-      Prediction(number % every == 0 ? "no idea" : question.answer, for: question)
+      Prediction(
+        number % every == 0 ? "no idea" : question.answer, for: question, benchmark: "test")
     }
     let benchmark = "\(path)/data/test.tsv"
     try artifact(

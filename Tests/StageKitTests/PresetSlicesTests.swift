@@ -93,7 +93,7 @@ import Testing
       new == [
         "samples": "IMAGES=ä b|STUDENT=it's", "features-teacher": "TEACHER=t $x",
         "features-student": "STUDENT=it's", "adapter": "STUDENT=it's", "model": "STUDENT=it's",
-        "evaluation": "BENCHMARK=q\"",
+        "evaluation": "BENCHMARK=q\"|IMAGES=ä b",
       ])
   }
 

@@ -15,6 +15,7 @@ public struct Qwen25VLConfig: FlatConfig, MergedPatches, QwenTokens, Sendable, E
   public static let architecture = "Qwen2_5_VLForConditionalGeneration"
   public static let names = TensorNames.qwen2
   public static let chat = ChatDialect.qwen2VL
+  public static let hasAdaptedQuestions = true
   public static let published = ["3B", "7B", "32B", "72B"].map { "Qwen/Qwen2.5-VL-\($0)-Instruct" }
 
   /// The vision encoder and its merger.

@@ -17,6 +17,7 @@ public struct Qwen2VLConfig: FlatConfig, MergedPatches, Sendable, Equatable {
   public static let architecture = "Qwen2VLForConditionalGeneration"
   public static let names = TensorNames.qwen2
   public static let chat = ChatDialect.qwen2VL
+  public static let hasAdaptedQuestions = true
   public static let published = ["2B", "7B", "72B"].flatMap {
     ["Qwen/Qwen2-VL-\($0)", "Qwen/Qwen2-VL-\($0)-Instruct"]
   }

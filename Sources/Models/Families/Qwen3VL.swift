@@ -16,6 +16,7 @@ public struct Qwen3VLConfig: MergedPatches, QwenTokens, Sendable, Equatable {
   public static let names = TensorNames(
     text: "model.language_model.", head: "lm_head.weight", renamed: [])
   public static let chat = ChatDialect.qwen3VL
+  public static let hasAdaptedQuestions = true
   public static let published = ["2B", "4B", "8B", "32B"].map { "Qwen/Qwen3-VL-\($0)-Instruct" }
 
   /// The vision encoder and its mergers.

@@ -23,7 +23,7 @@ public struct PresetSlices {
     ) {
       var lines = ["\(type(of: section).name):"]
       lines += section.values(.content).map { "  \($0.key): \($0.value.json)" }
-      lines += also.map { "  \(VerbalizeSettings.name).\($0.key): \($0.value.json)" }
+      lines += also.map { "  \($0.key): \($0.value.json)" }
       if let seed { lines.append("seed \(seed)") }
       // What `auto` comes to is the machine's affair: an artifact stays as it was made.
       if multiplies, preset.run.precision != .auto {
@@ -34,6 +34,14 @@ public struct PresetSlices {
         lines.append("\(input)=\(path)")
       }
       texts.append((name, lines.joined(separator: "\n") + "\n"))
+    }
+    /// Some of another section's settings.
+    func named(
+      _ section: some SettingsSection, _ keys: [String]
+    ) -> [(key: String, value: SettingValue)] {
+      section.values.filter { keys.contains($0.key) }.map {
+        ("\(type(of: section).name).\($0.key)", $0.value)
+      }
     }
     slice("data", preset.synthesize, multiplies: false)
     slice(
@@ -53,12 +61,14 @@ public struct PresetSlices {
     let reading = ["steps", "epochs", "most_steps", "tokens_per_batch"]
     slice(
       "features-student", student, needs: ["STUDENT"],
-      reading: preset.verbalize.values.filter { reading.contains($0.key) })
+      reading: named(preset.verbalize, reading))
     slice("verbalizers", preset.verbalize, seed: seed)
     slice("targets", preset.target)
     slice("adapter", preset.align, seed: seed, needs: ["STUDENT"])
     slice("model", preset.finetune, seed: seed, needs: ["STUDENT"])
-    slice("evaluation", preset.evaluate, needs: ["BENCHMARK"])
+    slice(
+      "evaluation", preset.evaluate, needs: ["BENCHMARK", "IMAGES"],
+      reading: named(preset.prepare, ["min_pixels", "max_pixels"]))
     slice("report", preset.report, multiplies: false)
     // Answers for Make itself.
     texts.append(("teacher-samples", "\(preset.run.teacherSamples.rawValue)\n"))

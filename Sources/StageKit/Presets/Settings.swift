@@ -163,6 +163,20 @@ public final class Settings {
     note(key, .string(value))
   }
 
+  public func callAsFunction(_ key: String, _ value: inout String?) throws {
+    if let found = find(key) {
+      if isNull(found.node) {
+        value = nil
+      } else {
+        guard case .scalar(let scalar) = found.node, !scalar.string.isEmpty else {
+          throw wrong(found, expected: "text, or null")
+        }
+        value = scalar.string
+      }
+    }
+    note(key, value.map { .string($0) } ?? .null)
+  }
+
   public func callAsFunction<Word: SettingWord>(
     _ key: String, _ value: inout Word, _ role: SettingRole = .content
   ) throws {

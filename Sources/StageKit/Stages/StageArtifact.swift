@@ -141,12 +141,14 @@ extension Stage {
   /// - Parameters:
   ///   - indices: the samples of the whole artifact.
   ///   - unit: a plural: samples, questions.
+  ///   - note: what stands behind the numbers of the bar.
   ///   - body: appends the records of a shard's samples, calls `advance` with how many it has
   ///     done, and returns what to write to the metrics.
   /// Returns whether the artifact is to be finished: not by one who makes a share of it.
   /// Throws 75 after a signal where `body` looks for one; finished shards stay.
   public func writeShards(
     of indices: [Int], to writer: ArtifactWriter, unit: String, label: String,
+    note: @escaping () -> String = { "" },
     _ body: (
       _ members: [Int], _ append: (Record) throws -> Void, _ advance: (Int) -> Void
     ) throws -> [(key: String, value: SettingValue)]
@@ -160,7 +162,7 @@ extension Stage {
     for (shard, members) in pending {
       try metrics.write(shard) { append in
         let pairs = try withoutActuallyEscaping(append) { append in
-          try body(members, append) { progress.advance($0) }
+          try body(members, append) { progress.advance($0, note: note()) }
         }
         return [("shard", .int(shard)), (key: unit, .int(members.count))] + pairs + [
           ("seconds", .number((wallSeconds * 1000).rounded() / 1000))
