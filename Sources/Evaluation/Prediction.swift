@@ -85,7 +85,8 @@ public enum Predictions {
       guard let prediction = try? decoder.decode(Prediction.self, from: Data(line)) else {
         throw Failure(
           .badData, "not a prediction", at: "\(place):\(number + 1)",
-          expected: "a JSON object with benchmark, kind, index, question, answer, prediction, rule, "
+          expected:
+            "a JSON object with benchmark, kind, index, question, answer, prediction, rule, "
             + "score, picture, columns", found: String(decoding: line.prefix(60), as: UTF8.self),
           advice: "An earlier version wrote other ones: run vlsi-evaluate again.")
       }

@@ -17,7 +17,8 @@ public struct Score: Sendable, Codable, Equatable {
     let mean = ratio(scores.reduce(0, +), count)
     accuracy = mean
     let squares = scores.reduce(0) { $0 + $1 * $1 }
-    standardError = scores.isEmpty ? 0 : (max(0, squares / count - mean * mean) / count).squareRoot()
+    standardError =
+      scores.isEmpty ? 0 : (max(0, squares / count - mean * mean) / count).squareRoot()
   }
 
   enum CodingKeys: String, CodingKey {

@@ -51,25 +51,39 @@ public enum InlineImage {
 
   /// The digits alone in the usual alphabet, padded; nil where something else stands among them.
   private static func digits(_ text: some Collection<UInt8>) -> [UInt8]? {
-    var digits: [UInt8] = []
-    digits.reserveCapacity(text.count + 3)
+    // A text's bytes one by one take ten times as long.
+    text.withContiguousStorageIfAvailable(standard) ?? Array(text).withUnsafeBufferPointer(standard)
+  }
+
+  private static func standard(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
     var padding = 0
-    for byte in text where !isSpace(byte) {
-      switch byte {
-      case UInt8(ascii: "="):
-        padding += 1
-        continue
-      case UInt8(ascii: "-"): digits.append(UInt8(ascii: "+"))
-      case UInt8(ascii: "_"): digits.append(UInt8(ascii: "/"))
-      case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "+"), UInt8(ascii: "/"):
-        digits.append(byte)
-      default: return nil
+    var isSound = true
+    let digits = [UInt8](unsafeUninitializedCapacity: text.count + 3) { digits, count in
+      for byte in text where !isSpace(byte) {
+        var digit = byte
+        switch byte {
+        case UInt8(ascii: "="):
+          padding += 1
+          continue
+        case UInt8(ascii: "-"): digit = UInt8(ascii: "+")
+        case UInt8(ascii: "_"): digit = UInt8(ascii: "/")
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "+"), UInt8(ascii: "/"): break
+        default: isSound = false
+        }
+        guard isSound, padding == 0 else {
+          isSound = false
+          return
+        }
+        digits[count] = digit
+        count += 1
       }
-      if padding > 0 { return nil }
+      guard count % 4 != 1 else { return }
+      while count % 4 != 0 {
+        digits[count] = UInt8(ascii: "=")
+        count += 1
+      }
     }
-    guard digits.count % 4 != 1, padding <= 3 else { return nil }
-    while digits.count % 4 != 0 { digits.append(UInt8(ascii: "=")) }
-    return digits
+    return isSound && padding <= 3 && digits.count % 4 == 0 ? digits : nil
   }
 
   private static func isSpace(_ byte: UInt8) -> Bool {

@@ -47,7 +47,9 @@ struct AnswerTable: Sendable {
             task: task, question: question.question, answer: question.answer,
             image: pictures.image(of: question),
             given: byIndex.map { predictions in
-              predictions[[question.benchmark, question.index]].map { ($0.prediction, $0.isCorrect) }
+              predictions[[question.benchmark, question.index]].map {
+                ($0.prediction, $0.isCorrect)
+              }
             }))
       }
     }

@@ -61,7 +61,9 @@ struct Collection {
     let folder = Files.join(parts, Benchmark.name(of: path))
     guard !Files.exists(folder) else { return }
     try Files.makeDirectory(parts)
-    let names = try Files.list(output).filter { !$0.hasPrefix(".") && $0 != ArtifactWriter.partsName }
+    let names = try Files.list(output).filter {
+      !$0.hasPrefix(".") && $0 != ArtifactWriter.partsName
+    }
     let moving = folder + ".partial"
     try Files.makeDirectory(moving)
     // The manifest first: without it nothing is taken for finished.

@@ -37,7 +37,8 @@ struct Examination {
     let hasOwn = settings.minPixels != nil || settings.maxPixels != nil
     if hasOwn || parts.images.tiling == nil {
       // Pictures are seen as those of the training were, unless the preset says otherwise.
-      parts.images = try hasOwn
+      parts.images =
+        try hasOwn
         ? settings.bounding(parts.images, at: bounded)
         : stage.preset.prepare.bounding(parts.images, at: bounded)
     }

@@ -21,7 +21,8 @@ struct Rescoring {
     let total = read.predictions.count + read.rejects.count
     let most = max(1, Int(Double(total) * settings.maxRejectShare))
     if let first = read.rejects.first {
-      stage.log.warning("\(read.rejects.count) of \(total) rows rejected, the first: \(first.reason)")
+      stage.log.warning(
+        "\(read.rejects.count) of \(total) rows rejected, the first: \(first.reason)")
       guard read.rejects.count <= most else {
         throw Failure(
           .badData, "too many rows rejected", at: path,

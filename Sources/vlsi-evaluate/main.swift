@@ -16,13 +16,16 @@ struct Evaluate: StageCommand {
   var model: String?
   @Option(
     parsing: .singleValue,
-    help: "A benchmark in VLMEvalKit's columns, TSV; several with blanks between, or by several of these.")
+    help:
+      "A benchmark in VLMEvalKit's columns, TSV; several with blanks between, or by several of these."
+  )
   var benchmark: [String] = []
   @Option(help: "What benchmark of the field it is, where its name does not tell.")
   var benchmarkName: String?
   @Option(help: "Where image paths start (default: the benchmark's folder).")
   var images: String?
-  @Option(help: "Scores answers that are there: a TSV with a column prediction; needs no checkpoint.")
+  @Option(
+    help: "Scores answers that are there: a TSV with a column prediction; needs no checkpoint.")
   var predictions: String?
   @Option(help: "Prints what the model is asked in row N, from 1, and ends.")
   var showPrompt: Int?

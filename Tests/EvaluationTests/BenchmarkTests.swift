@@ -89,4 +89,50 @@ struct BenchmarkTests {
     }
     #expect(missing?.code == .inputMissing)
   }
+
+  @Test(
+    "What a benchmark is, its name tells",
+    arguments: [
+      ("MMBench_DEV_EN", "MMBench"), ("MMBench_DEV_CN_V11", "MMBench-CN"),
+      ("mmbench-cn", "MMBench-CN"),
+      ("Q-Bench1_VAL", "Q-Bench"), ("SEEDBench2_Plus", "SEED-Bench"), ("CV-Bench-2D", "CV-Bench"),
+      ("POPE", "POPE"), ("pope_mini", "POPE"), ("Popeye", nil), ("MME", "MME"),
+      ("MME-RealWorld", nil), ("MM-Vet", "MM-Vet"), ("MMVet_judged", "MM-Vet"),
+      ("InfoVQA_VAL", "InfoVQA"), ("test", nil), ("", nil), ("MMMU_DEV_VAL", "MMMU"),
+      ("MMMU_Pro_10c", nil), ("AI2D_TEST_NO_MASK", "AI2D"),
+    ] as [(String, String?)])
+  func kinds(name: String, kind: String?) { #expect(BenchmarkKind.named(name)?.name == kind) }
+
+  @Test("A file is read row by row: its pictures are not kept, and found again")
+  func streamed() throws {
+    let folder = NSTemporaryDirectory() + "benchmark-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    func picture(_ row: Int) -> [UInt8] {
+      (0..<700_000).map { UInt8(truncatingIfNeeded: $0 * row) }
+    }
+    var text = "index\timage\tquestion\tanswer\textra\n"
+    for row in 1...5 {
+      let base64 = Data(picture(row)).base64EncodedString()
+      // Quoted, and as one of two.
+      let cell =
+        row == 3 ? "\"\(base64)\"" : row == 4 ? "['\(base64)', '\(base64)']" : base64
+      text += "\(row)\t\(cell)\tq \"\(row)\tred\t\"a\nb\"\n"
+    }
+    text += "6\t3\tagain\tred\t\n"
+    let path = folder + "/b.tsv"
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    let benchmark = try Benchmark(contentsOf: path)
+    #expect(benchmark.rejects.isEmpty)
+    #expect(benchmark.questions.map(\.pictures.count) == [1, 1, 1, 2, 1, 1])
+    #expect(benchmark.questions[1].columns == ["extra": "a\nb"])
+    for (place, row) in [(0, 1), (2, 3), (3, 4), (4, 5), (5, 3)] {
+      guard case .inline(let from, let number)? = benchmark.questions[place].pictures.last else {
+        Issue.record("no picture in the file")
+        continue
+      }
+      #expect(try benchmark.bytes(row: from, number: number) == picture(row))
+    }
+    #expect(benchmark.questions[5].picture == "3")
+  }
 }

@@ -27,7 +27,11 @@ struct KitScoringTests {
     var metrics: [Figure]
   }
 
-  static let folder = "\(#filePath.prefix(upTo: #filePath.range(of: "EvaluationTests")!.lowerBound))Goldens/scoring"
+  static let folder: String = {
+    let tests = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return tests.appendingPathComponent("Goldens/scoring").path
+  }()
 
   static let names: [String] = {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []

@@ -36,7 +36,8 @@ public struct BenchmarkKind: Sendable {
       rule: YesNoRule()),
     .init("ChartQA", ["chartqa"], form: .short, rule: RelaxedAccuracy()),
     .init("DocVQA", ["docvqa"], MeanSummary("ANLS"), form: .short, rule: ANLS()),
-    .init("InfoVQA", ["infovqa", "infographicvqa"], MeanSummary("ANLS"), form: .short, rule: ANLS()),
+    .init(
+      "InfoVQA", ["infovqa", "infographicvqa"], MeanSummary("ANLS"), form: .short, rule: ANLS()),
     .init("TextVQA", ["textvqa"], form: .short, rule: VQAAccuracy()),
     .init(
       "MathVista", ["mathvista"], MathVistaSummary(), form: .open, rule: MathVistaRule()),
@@ -63,17 +64,30 @@ public struct BenchmarkKind: Sendable {
     self.mayLackAnswers = mayLackAnswers
   }
 
-  private static func plain(_ name: String) -> String {
-    String(name.lowercased().filter { $0.isASCII && ($0.isLetter || $0.isNumber) })
-  }
+  /// Benchmarks that begin like one of these and are others, scored by what their rows look like.
+  private static let strangers = [
+    "mmerealworld", "mmecot", "mmesci", "mmecc", "mmereasoning", "mmmupro", "mmbenchvideo",
+    "qbenchvideo", "chartqapro", "blinkcircular",
+  ]
 
-  /// The benchmark of a name, as the field or VLMEvalKit writes it.
+  /// The benchmark of a name, as the field or VLMEvalKit writes it: its first words, figures behind
+  /// them left out.
   public static func named(_ name: String) -> BenchmarkKind? {
-    let wanted = plain(name)
-    return wanted.isEmpty
-      ? nil
-      : all.first { plain($0.name) == wanted }
-        ?? all.first { kind in kind.files.contains { wanted.hasPrefix($0) } }
+    let words = name.lowercased().split { !($0.isASCII && ($0.isLetter || $0.isNumber)) }
+    var begun = ""
+    let starts = words.map { word in
+      begun += word
+      return begun
+    }
+    func names(_ start: String) -> [String] {
+      [start, String(start.reversed().drop { $0.isNumber }.reversed())]
+    }
+    let all = starts.flatMap(names)
+    guard !strangers.contains(where: all.contains) else { return nil }
+    // The longest: MMBench_DEV_CN is not MMBench alone.
+    return all.reversed().lazy.compactMap { start in
+      BenchmarkKind.all.first { $0.files.contains(start) }
+    }.first
   }
 
   /// What a file is: by its name, else by columns that one benchmark alone has.
@@ -112,7 +126,8 @@ struct MMMURule: AnswerRule {
       ("A", question.rawAnswer), ("B", "Other Answers"),
     ]
     closed.options = made + closed.options
-    let isLetter = question.rawAnswer.utf8.count == 1 && question.rawAnswer.first?.isUppercase == true
+    let isLetter =
+      question.rawAnswer.utf8.count == 1 && question.rawAnswer.first?.isUppercase == true
     closed.answer = isLetter ? question.rawAnswer : "A"
     return ChoiceRule().mark(answer, closed)
   }

@@ -48,14 +48,16 @@ extension BenchmarkKind {
     let isAdapted = style == .adapted
     func all(_ text: String) -> [PromptPart] { pictures + [.text(text)] }
     switch form {
-    case .options: return all(isAdapted ? question.withOptions(chinese: true) : question.asBenchmark)
+    case .options:
+      return all(isAdapted ? question.withOptions(chinese: true) : question.asBenchmark)
     case .mmmu:
       return isAdapted
         ? all(question.withOptions(chinese: false)) : question.split(question.asBenchmark)
     case .cvBench:
       return all(
         isAdapted
-          ? question.withOptions(chinese: true) : question.columns["prompt"] ?? question.asBenchmark)
+          ? question.withOptions(chinese: true) : question.columns["prompt"] ?? question.asBenchmark
+      )
     case .yesNo: return all(question.question + (isAdapted ? " Please answer yes or no." : ""))
     case .short, .open:
       let wish =
@@ -80,7 +82,8 @@ extension BenchmarkQuestion {
   fileprivate var asBenchmark: String {
     head
       + (options.isEmpty
-        ? "" : "Options:\n\(optionLines)Please select the correct answer from the options above. \n")
+        ? ""
+        : "Options:\n\(optionLines)Please select the correct answer from the options above. \n")
   }
 
   /// As Qwen2-VL is asked.
@@ -88,7 +91,8 @@ extension BenchmarkQuestion {
     var text = head
     if !options.isEmpty {
       text += "Options:\n" + optionLines
-      let isChinese = chinese && text.unicodeScalars.contains { (0x4E00...0x9FFF).contains($0.value) }
+      let isChinese =
+        chinese && text.unicodeScalars.contains { (0x4E00...0x9FFF).contains($0.value) }
       text += isChinese ? "请直接回答选项字母。" : "Please select the correct answer from the options above."
     }
     // Python's rstrip.

@@ -80,7 +80,9 @@ extension Tally {
 
   static func sum(_ tallies: [Tally]) -> [Double] {
     var sums = tallies.first.map { $0.values.map { _ in 0.0 } } ?? []
-    for tally in tallies { for (number, value) in tally.values.enumerated() { sums[number] += value } }
+    for tally in tallies {
+      for (number, value) in tally.values.enumerated() { sums[number] += value }
+    }
     return sums
   }
 }

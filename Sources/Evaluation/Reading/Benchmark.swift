@@ -270,7 +270,8 @@ public struct Benchmark: Sendable {
 
   /// What pandas takes for a missing value, and the kit then for the answer "nan".
   private static let missing: Set<String> = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "<NA>",
     "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
   ]
 
@@ -296,7 +297,8 @@ public struct Benchmark: Sendable {
       case .success(var question):
         let cell = question.columns.removeValue(forKey: "prediction") ?? ""
         let answer = missing.contains(cell) ? "nan" : cell
-        predictions.append(Prediction(answer, for: question, kind: kind, rule: rule, benchmark: name))
+        predictions.append(
+          Prediction(answer, for: question, kind: kind, rule: rule, benchmark: name))
       case .failure(let failure):
         rejects.append(
           BenchmarkReject(row: row.row, line: row.line, index: row.index, reason: "\(failure)"))

@@ -76,8 +76,16 @@ struct BenchmarkRows {
   /// The row's index as a message shows it.
   func index(_ number: Int) -> String? { value("index", number).map { readable($0) } }
 
+  /// Without white space around it; a picture's text, which is long, has none.
+  private static func trimmed(_ field: String) -> String {
+    guard let first = field.unicodeScalars.first, let last = field.unicodeScalars.last,
+      first.properties.isWhitespace || last.properties.isWhitespace
+    else { return field }
+    return field.trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
   private static func value(_ field: String) -> String? {
-    let text = field.trimmingCharacters(in: .whitespacesAndNewlines)
+    let text = trimmed(field)
     // Empty, or pandas' word for it.
     return text.isEmpty || text == "nan" ? nil : text
   }
@@ -240,7 +248,7 @@ struct BenchmarkRows {
 
   /// The file of one of the pictures of a field.
   static func picture(_ field: String, _ number: Int, place: String) throws -> [UInt8] {
-    let items = try list(field.trimmingCharacters(in: .whitespacesAndNewlines), place)
+    let items = try list(trimmed(field), place)
     guard items.indices.contains(number) else {
       throw Failure(.badData, "the benchmark has changed", at: place)
     }

@@ -123,7 +123,8 @@ struct SeparatedTable {
     mutating func skipLine() throws {
       isOpen = false
       var skipped: [UInt8] = []
-      while try bytes.take(&at, into: &skipped, stops: Self.isLineEnd) == nil, try bytes[at] != nil {
+      while try bytes.take(&at, into: &skipped, stops: Self.isLineEnd) == nil, try bytes[at] != nil
+      {
         skipped = []
       }
       try passLineEnd()

@@ -52,7 +52,8 @@ enum Python {
       return plain.hasPrefix("-") ? -value : value
     }
     // Swift reads hexadecimal numbers too, Python's float does not.
-    guard let first = rest.first, first != "+", first != "-", rest.allSatisfy({ "0123456789.eE+-".contains($0) }),
+    guard let first = rest.first, first != "+", first != "-",
+      rest.allSatisfy({ "0123456789.eE+-".contains($0) }),
       rest.contains(where: \.isNumber)
     else { return nil }
     var standard = String(rest)

@@ -32,7 +32,9 @@ enum VQAText {
 
   static func withoutPunctuation(_ text: String) -> String {
     let scalars = Array(text.unicodeScalars)
-    func at(_ place: Int) -> Unicode.Scalar? { scalars.indices.contains(place) ? scalars[place] : nil }
+    func at(_ place: Int) -> Unicode.Scalar? {
+      scalars.indices.contains(place) ? scalars[place] : nil
+    }
     func isDigit(_ place: Int) -> Bool { at(place).map(Python.isDigit) ?? false }
     let hasThousands = scalars.indices.contains {
       scalars[$0] == "," && isDigit($0 - 1) && isDigit($0 + 1)
@@ -80,17 +82,16 @@ enum VQAText {
   private static let contractions: [String: String] = {
     var table = ["somebody'd": "somebodyd"]
     for word in """
-      ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
-      haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't
-      mightn't've might've mustn't must've needn't not've o'clock oughtn't 'ow's'at shan't she'd've
-      should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd someone'd've
-      someone'll someone's something'd something'd've something'll that's there'd there'd've
-      there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't
-      what'll what're what's what've when's where'd where's where've who'd who'd've who'll who's
-      who've why'll why're why's won't would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd
-      you'd've you'll you're you've
-      """.split(whereSeparator: \.isWhitespace)
-    {
+    ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't
+    haven't he'd he'd've he's how'd how'll how's isn't it'd it'd've it'll ma'am mightn't
+    mightn't've might've mustn't must've needn't not've o'clock oughtn't 'ow's'at shan't she'd've
+    should've shouldn't shouldn't've somebody'd've somebody'll somebody's someone'd someone'd've
+    someone'll someone's something'd something'd've something'll that's there'd there'd've
+    there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't
+    what'll what're what's what've when's where'd where's where've who'd who'd've who'll who's
+    who've why'll why're why's won't would've wouldn't wouldn't've y'all y'all'll y'all'd've you'd
+    you'd've you'll you're you've
+    """.split(whereSeparator: \.isWhitespace) {
       for place in word.indices where word[place] == "'" {
         table[String(word[..<place] + word[word.index(after: place)...])] = String(word)
       }
