@@ -8,7 +8,10 @@ DIR is a checkout of github.com/open-compass/VLMEvalKit; nothing of it is copied
 the kit does without a judge. NAME.tsv is a table of predictions as the kit writes it, NAME.json has each
 row's score and the figures; prompts.json what the kit asks, of Qwen2-VL and of others.
 
-With --compare, PROGRAM is called as `PROGRAM --predictions NAME.tsv --output FOLDER` on more rows and
+    make_scoring_goldens.py --vlmevalkit DIR --lmms-eval [--rows 600] [--seed 1]
+
+With --lmms-eval, from PyPI, the two kits are held against each other on the same answers; where they
+differ, they read answers by other rules. With --compare, PROGRAM is called as `PROGRAM --predictions NAME.tsv --output FOLDER` on more rows and
 another seed, and its scores.json and predictions.jsonl must say the same.
 
 Needs numpy, pandas, openpyxl, tabulate, tqdm, validators, pillow, huggingface_hub, sty.
@@ -16,6 +19,7 @@ Needs numpy, pandas, openpyxl, tabulate, tqdm, validators, pillow, huggingface_h
 
 import argparse
 import importlib
+import importlib.util
 import json
 import math
 import pathlib
@@ -518,14 +522,76 @@ def compare(kit, program, count, seed):
     return bad
 
 
+def lmms_scores(name, data):
+    """lmms-eval's own score of each row, by its own functions, without the package's __init__."""
+    from unittest import mock
+    spec = importlib.util.find_spec("lmms_eval")
+    root = pathlib.Path(spec.submodule_search_locations[0])
+
+    def part(path):
+        # What else its files import is not called.
+        stubs = {key: mock.MagicMock() for key in ["sacrebleu", "evaluate", "lmms_eval", "lmms_eval.api.registry",
+                                                   "lmms_eval.tasks", "lmms_eval.tasks._task_utils", "yaml", "loguru",
+                                                   "lmms_eval.tasks._task_utils.file_utils", "lmms_eval.api"]}
+        stubs["lmms_eval.api.registry"].register_metric = lambda **_: lambda function: function
+        stubs["lmms_eval.api.registry"].register_aggregation = lambda _: lambda function: function
+        with mock.patch.dict(sys.modules, stubs):
+            found = importlib.util.spec_from_file_location(path.replace("/", "_"), root / f"{path}.py")
+            module = importlib.util.module_from_spec(found)
+            found.loader.exec_module(module)
+        return module
+
+    if name == "POPE":
+        judge = part("tasks/pope/utils").pope_process_results
+        return [judge({"answer": r["answer"], "question_id": 0}, [r["prediction"]])["pope_accuracy"]["score"]
+                for _, r in data.iterrows()]
+    if name == "MME":
+        read = part("tasks/mme/utils").parse_pred_ans
+        return [float(read(r["prediction"]) == r["answer"].lower()) for _, r in data.iterrows()]
+    if name == "ChartQA_TEST":
+        judge = part("tasks/chartqa/utils").relaxed_correctness
+        return [float(judge(r["prediction"], r["answer"])) for _, r in data.iterrows()]
+    if name in ("DocVQA_VAL", "InfoVQA_VAL"):
+        judge = part("api/metrics").anls
+        return [judge(eval(r["answer"]), [r["prediction"]])["anls"] for _, r in data.iterrows()]
+    process = part("tasks/_task_utils/vqa_eval_metric").EvalAIAnswerProcessor()
+    scores = []
+    for _, r in data.iterrows():
+        golds, said = [process(gold) for gold in eval(r["answer"])], process(r["prediction"])
+        hits = [min(1, sum(g == said for j, g in enumerate(golds) if j != i) / 3) for i in range(len(golds))]
+        scores.append(float(np.mean(hits)))
+    return scores
+
+
+def against_lmms(kit, count, seed):
+    print(f"{'benchmark':14} {'rows':>5} {'VLMEvalKit':>11} {'lmms-eval':>10} {'rows that differ':>17}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ["POPE", "MME", "ChartQA_TEST", "DocVQA_VAL", "InfoVQA_VAL", "TextVQA_VAL"]:
+            path, golden = told(kit, name, count, seed, folder)
+            data = kit.load(str(path))
+            for column in ["prediction", "answer"]:
+                data[column] = [str(text) for text in data[column]]
+            own = dict(zip(data["index"].astype(str), lmms_scores(name, data)))
+            said = dict(zip(data["index"].astype(str), zip(data["prediction"], data["answer"])))
+            differ = [row for row in golden["rows"] if abs(own[row["index"]] - row["score"]) > 1e-6]
+            mean = [100 * np.mean(list(values)) for values in ([r["score"] for r in golden["rows"]], own.values())]
+            print(f"{name:14} {len(own):5} {mean[0]:11.2f} {mean[1]:10.2f} {len(differ):17}")
+            for row in differ[:6]:
+                print("   ", said[row["index"]], "VLMEvalKit", row["score"], "lmms-eval", own[row["index"]])
+
+
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     options.add_argument("--vlmevalkit", required=True, metavar="DIR")
     options.add_argument("--compare", metavar="PROGRAM")
+    options.add_argument("--lmms-eval", action="store_true")
     options.add_argument("--rows", type=int, default=600)
     options.add_argument("--seed", type=int, default=1)
     asked = options.parse_args()
     opened = open_kit(asked.vlmevalkit)
     if asked.compare:
         sys.exit(1 if compare(opened, asked.compare, asked.rows, asked.seed) else 0)
-    write(opened)
+    if asked.lmms_eval:
+        against_lmms(opened, asked.rows, asked.seed)
+    else:
+        write(opened)
