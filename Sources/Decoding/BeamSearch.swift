@@ -1,7 +1,5 @@
 import Foundation
 import Kernels
-import Models
-import Tensors
 
 /// Beam search with the rules of transformers' `generate(num_beams=N)`: the N best unfinished
 /// beginnings go on; a finished one scores its log-probability / length ^ penalty.
@@ -25,62 +23,55 @@ public struct BeamSearch: Sendable {
     self.lengthPenalty = lengthPenalty
     self.earlyStopping = earlyStopping
   }
+}
 
-  /// Searches an answer for every sequence of a fresh session.
-  func run(
-    _ model: VisionLanguageModel, _ session: DecodingSession, _ first: Tensor,
-    _ seats: [(prompt: [Int32], limit: Int)], _ settings: GenerationSettings,
-    _ name: (Int) -> String, _ between: () throws -> Void
-  ) throws -> [Answer] {
-    // The stop tokens decide how many continuations keep N beams going whatever happens.
-    let width = max(2, 1 + settings.stop.count) * beams
-    var ledgers = seats.map { BeamLedger(self, limit: $0.limit) }
-    // Whose beam each row is, and which.
-    var rows = seats.indices.map { (seat: $0, beam: 0) }
-    var vectors = first
-    while true {
-      var found = [[BeamLedger.Candidate]](repeating: [], count: seats.count)
-      try model.forEachLogits(vectors) { row, logits, count in
-        let (seat, beam) = rows[row]
-        guard ledgers[seat].isOpen else { return }
-        let running = ledgers[seat].running[beam]
-        try requireFinite(logits, count, name(seat), token: running.tokens.count)
-        logSoftmax(logits, count)
-        if settings.repetitionPenalty != 1 {
-          penalise(
-            logits, Set(seats[seat].prompt).union(running.tokens), settings.repetitionPenalty)
-        }
-        var largest = LargestNumbers(count: min(width, count))
-        largest.add(logits, 0..<count, highest: maximum(logits, count))
-        found[seat] += largest.descending.map {
-          BeamLedger.Candidate(beam: beam, token: $0.index, score: $0.value + running.score)
-        }
-      }
-      var parents: [Int] = [], tokens: [Int32] = [], next: [(seat: Int, beam: Int)] = []
-      for seat in seats.indices where ledgers[seat].isOpen {
-        let place = Dictionary(
-          uniqueKeysWithValues: rows.enumerated().filter { $1.seat == seat }
-            .map { ($1.beam, $0) })
-        let best = found[seat].sorted {
-          $0.score != $1.score
-            ? $0.score > $1.score : ($0.beam, $0.token) < ($1.beam, $1.token)
-        }
-        let chosen = ledgers[seat].advance(best.prefix(width), stop: settings.stop)
-        guard ledgers[seat].isOpen else { continue }
-        for (beam, choice) in chosen.enumerated() {
-          guard let row = place[choice.beam] else { continue }
-          parents.append(row)
-          tokens.append(choice.token)
-          next.append((seat, beam))
-        }
-      }
-      if parents.isEmpty { return ledgers.map(\.answer) }
-      session.keep(parents)
-      rows = next
-      try between()
-      vectors = session.step(tokens)
+/// One answer's search: a sequence for each open beam.
+struct BeamsOfAnswer: AnswerSearch {
+  private let settings: GenerationSettings
+  private let prompt: [Int32]
+  private let name: () -> String
+  /// How many continuations keep all beams going whatever happens: the stop tokens decide.
+  private let width: Int
+  private var ledger: BeamLedger
+  private var found: [BeamLedger.Candidate] = []
+
+  init(
+    _ search: BeamSearch, _ settings: GenerationSettings, prompt: [Int32], limit: Int,
+    name: @escaping () -> String
+  ) {
+    self.settings = settings
+    self.prompt = prompt
+    self.name = name
+    width = max(2, 1 + settings.stop.count) * search.beams
+    ledger = BeamLedger(search, limit: limit)
+  }
+
+  mutating func take(
+    _ sequence: Int, _ logits: UnsafeMutablePointer<Float>, _ count: Int
+  ) throws {
+    let running = ledger.running[sequence]
+    try requireFinite(logits, count, name(), token: running.tokens.count)
+    logSoftmax(logits, count)
+    if settings.repetitionPenalty != 1 {
+      penalise(logits, Set(prompt).union(running.tokens), settings.repetitionPenalty)
+    }
+    var largest = LargestNumbers(count: min(width, count))
+    largest.add(logits, 0..<count, highest: maximum(logits, count))
+    found += largest.descending.map {
+      BeamLedger.Candidate(beam: sequence, token: $0.index, score: $0.value + running.score)
     }
   }
+
+  mutating func advance() -> [(sequence: Int, token: Int32)] {
+    let best = found.sorted {
+      $0.score != $1.score ? $0.score > $1.score : ($0.beam, $0.token) < ($1.beam, $1.token)
+    }
+    found = []
+    let chosen = ledger.advance(best.prefix(width), stop: settings.stop)
+    return ledger.isOpen ? chosen.map { ($0.beam, $0.token) } : []
+  }
+
+  var answer: Answer { ledger.answer }
 }
 
 /// The open and the finished beams of one answer.

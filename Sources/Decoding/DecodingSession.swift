@@ -31,20 +31,19 @@ extension VisionLanguageModel {
 }
 
 /// Token-by-token decoding of several sequences side by side, with their keys and values cached.
-/// The readouts of a prompt and the beams of a search share the prompt's cache; a sequence runs only
-/// as many blocks as its readout needs.
+/// Sequences may begin and end at any step. Those that share a beginning share its cache; a sequence
+/// runs only as many blocks as its readout needs.
 public final class DecodingSession {
   private let model: VisionLanguageModel
   private let readouts: [Readout]
   private let tape = Tape(recording: false)
-  /// The keys and values of all prompts behind each other, by layer [tokens, width].
-  private var promptKeys: [Tensor] = []
-  private var promptValues: [Tensor] = []
   private var sequences: [Sequence] = []
 
   private struct Sequence {
-    let prompt: Range<Int>
+    let beginning: Beginning?
     let readout: Int
+    /// The tokens that the next step reads.
+    var pending: [Int32]
     var own: GrowingCache
     /// The answer's states so far [n, d], for a readout that looks back.
     var states: Tensor?
@@ -56,89 +55,103 @@ public final class DecodingSession {
     model.language.heads.keyValueHeads * model.language.heads.size
   }
 
-  /// The number of sequences.
-  public var count: Int { sequences.count }
-
-  /// Runs the prompts and keeps their keys and values. Every readout begins a sequence of every
-  /// prompt: prompt by prompt, the readouts in order.
-  /// Returns the session and what the head reads at each prompt's last token, [sequences, d]. Throws
-  /// 65 for a prompt that does not fit the model.
-  public static func start(
-    _ model: VisionLanguageModel, prompts: [ModelSample], readouts: [Readout]
-  ) throws -> (session: DecodingSession, vectors: Tensor) {
-    let session = DecodingSession(model, readouts: readouts)
-    return (session, try session.prefill(prompts))
-  }
-
-  private init(_ model: VisionLanguageModel, readouts: [Readout]) {
+  public init(_ model: VisionLanguageModel, readouts: [Readout]) {
     self.model = model
     self.readouts = readouts
   }
 
-  private func prefill(_ prompts: [ModelSample]) throws -> Tensor {
-    let batch = try model.pack(prompts)
-    let language = model.language
-    for rows in batch.sampleRows {
-      let last = [batch.positions.time, batch.positions.height, batch.positions.width]
-        .compactMap { $0[rows].max() }.max()
-      for readout in readouts.indices {
-        sequences.append(
-          Sequence(
-            prompt: rows, readout: readout,
-            own: GrowingCache(layers: readouts[readout].depth, width: width),
-            position: (last ?? -1) + 1))
-      }
-    }
-    let ends = batch.sampleRows.map { $0.upperBound - 1 }
-    let vectors = Tensor([sequences.count, model.config.text.hiddenSize])
+  /// The number of sequences.
+  public var count: Int { sequences.count }
+
+  /// Runs beginnings of prompts in one pass, their images included. Throws 65 for one that does not
+  /// fit the model.
+  public func run(_ beginnings: [ModelSample]) throws -> [Beginning] {
+    let batch = try model.pack(beginnings)
+    let heads = model.language.heads
+    var keys = beginnings.map { _ in [Tensor]() }, values = keys
     var passage = model.enter(batch, tape: tape)
     for layer in 0..<(readouts.map(\.depth).max() ?? 0) {
-      let x = model.block(layer, &passage, tape: tape) { [self] tape, q, k, v in
-        promptKeys.append(k)
-        promptValues.append(v)
-        return tape.attention(q, k, v, heads: language.heads, layout: batch.layout)
-      }
-      for (number, readout) in readouts.enumerated() where readout.depth == layer + 1 {
-        let members = prompts.indices.map { $0 * readouts.count + number }
-        read(readout, tape.gatherRows(x, ends), members, into: vectors)
+      _ = model.block(layer, &passage, tape: tape) { [self] tape, q, k, v in
+        for (number, rows) in batch.sampleRows.enumerated() {
+          keys[number].append(part(rows, of: k))
+          values[number].append(part(rows, of: v))
+        }
+        return tape.attention(q, k, v, heads: heads, layout: batch.layout)
       }
     }
-    return vectors
+    return beginnings.indices.map { number in
+      let rows = batch.sampleRows[number]
+      let last = [batch.positions.time, batch.positions.height, batch.positions.width]
+        .compactMap { $0[rows].max() }.max()
+      return Beginning(
+        keys: keys[number], values: values[number], count: rows.count, next: (last ?? -1) + 1)
+    }
   }
 
-  /// Appends one token to every sequence; returns what the head reads there, [sequences, d].
+  /// Rows of keys or values, apart from the pass that they were computed in: they live longer.
+  private func part(_ rows: Range<Int>, of tensor: Tensor) -> Tensor {
+    if rows.count == tensor.rows { return tensor }
+    return tape.gatherRows(tensor, Array(rows))
+  }
+
+  /// Begins a sequence of every readout, in their order: behind a beginning the prompt goes on with
+  /// `ending` [at least one token], which the next step reads.
+  public func begin(_ beginning: Beginning?, _ ending: [Int32]) {
+    for readout in readouts.indices {
+      sequences.append(
+        Sequence(
+          beginning: beginning, readout: readout, pending: ending,
+          own: GrowingCache(layers: readouts[readout].depth, width: width),
+          position: beginning?.next ?? 0))
+    }
+  }
+
+  /// Appends one token to every sequence that has been going, and to each that has just begun its
+  /// prompt's ending; returns what the head reads behind them, [sequences, d].
+  /// - Parameter tokens: of those that have been going, in their order
   public func step(_ tokens: [Int32]) -> Tensor {
     let language = model.language
+    for (index, token) in tokens.enumerated() { sequences[index].pending.append(token) }
+    let news = sequences.map(\.pending)
     // The deepest first: what still runs are always the first rows. Rows of one readout lie together.
     let order = sequences.indices.sorted {
       let left = sequences[$0].readout, right = sequences[$1].readout
       return (-readouts[left].depth, left, $0) < (-readouts[right].depth, right, $1)
     }
-    let places = order.map { sequences[$0].position }
-    for index in sequences.indices {
-      sequences[index].own.extend()
-      sequences[index].position += 1
+    var places: [Int32] = []
+    // Where the rows of each end, in this order.
+    var ends: [Int] = []
+    for index in order {
+      let start = sequences[index].position, count = news[index].count
+      places += (0..<Int32(count)).map { start + $0 }
+      ends.append(places.count)
+      sequences[index].own.extend(by: count)
+      sequences[index].position += Int32(count)
+      sequences[index].pending = []
     }
     let vectors = Tensor([sequences.count, model.config.text.hiddenSize])
-    var x = tape.embedding(order.map { tokens[$0] }, model.embedding)
+    var x = tape.embedding(order.flatMap { news[$0] }, model.embedding)
     var (cosine, sine) = language.rotaryTables((places, places, places))
+    // The first so many of the order still run.
+    var running = order.count
     for layer in 0..<(order.first.map { readouts[sequences[$0].readout].depth } ?? 0) {
       x = language.blocks[layer].forward(tape, x, cosine: cosine, sine: sine) {
-        attend($0, Array(order.prefix($1.rows)), layer, $1, $2, $3)
+        [running] tape, q, k, v in
+        attend(tape, order.prefix(running).map { ($0, news[$0].count) }, layer, q, k, v)
       }
-      var running = x.rows
+      let before = running
       while running > 0, case let number = sequences[order[running - 1]].readout,
         readouts[number].depth == layer + 1
       {
         var first = running - 1
         while first > 0, sequences[order[first - 1]].readout == number { first -= 1 }
         read(
-          readouts[number], tape.gatherRows(x, Array(first..<running)),
+          readouts[number], tape.gatherRows(x, (first..<running).map { ends[$0] - 1 }),
           Array(order[first..<running]), into: vectors)
         running = first
       }
-      if running < x.rows {
-        let rows = Array(0..<running)
+      if running > 0, running < before {
+        let rows = Array(0..<ends[running - 1])
         x = tape.gatherRows(x, rows)
         (cosine, sine) = (tape.gatherRows(cosine, rows), tape.gatherRows(sine, rows))
       }
@@ -180,21 +193,20 @@ public final class DecodingSession {
     withExtendedLifetime(wanted) {}
   }
 
-  /// Attention of one new row for each of the sequences `order` names, once its key and value are
-  /// in the cache.
+  /// Attention of the new rows of some sequences, once their keys and values are in the caches.
   private func attend(
-    _ tape: Tape, _ order: [Int], _ layer: Int, _ q: Tensor, _ k: Tensor, _ v: Tensor
+    _ tape: Tape, _ members: [(index: Int, count: Int)], _ layer: Int, _ q: Tensor, _ k: Tensor,
+    _ v: Tensor
   ) -> Tensor {
-    let caches = order.enumerated().map { row, index in
+    var row = 0
+    let caches = members.map { index, count in
       let sequence = sequences[index]
       sequence.own.put(
-        layer: layer, key: k.values + row * width, value: v.values + row * width)
-      let start = sequence.prompt.lowerBound * width
+        layer: layer, count: count, keys: k.values + row * width, values: v.values + row * width)
+      row += count
       return CachedKeys(
-        prompt: CachedKeys.Stretch(
-          keys: promptKeys[layer].values + start, values: promptValues[layer].values + start,
-          length: sequence.prompt.count),
-        own: sequence.own.stretch(layer: layer))
+        beginning: sequence.beginning?.stretch(layer: layer),
+        own: sequence.own.stretch(layer: layer), rows: count)
     }
     let y = tape.result(q.shape, needsGradient: false)
     cachedAttention(q: q.values, caches: caches, heads: model.language.heads, into: y.values)
@@ -210,56 +222,5 @@ public final class DecodingSession {
       if !taken.insert(index).inserted { sequence.own = sequence.own.copy() }
       return sequence
     }
-  }
-}
-
-/// The keys and values that a sequence gathers after its prompt, by layer.
-private struct GrowingCache {
-  private let width: Int
-  private var keys: [Buffer]
-  private var values: [Buffer]
-  private var length = 0
-  private var capacity = 32
-
-  init(layers: Int, width: Int) {
-    self.width = width
-    keys = (0..<layers).map { [capacity] _ in Buffer(count: capacity * width) }
-    values = (0..<layers).map { [capacity] _ in Buffer(count: capacity * width) }
-  }
-
-  /// Makes room for one more token.
-  mutating func extend() {
-    if length == capacity {
-      capacity *= 2
-      self = copy()
-    }
-    length += 1
-  }
-
-  /// A cache of its own with the same content.
-  func copy() -> GrowingCache {
-    func copied(_ buffers: [Buffer]) -> [Buffer] {
-      buffers.map { buffer in
-        let other = Buffer(count: capacity * width)
-        other.pointer.update(from: buffer.pointer, count: length * width)
-        return other
-      }
-    }
-    var other = self
-    other.keys = copied(keys)
-    other.values = copied(values)
-    return other
-  }
-
-  /// Writes a layer's key and value of the last token [width].
-  func put(layer: Int, key: UnsafePointer<Float>, value: UnsafePointer<Float>) {
-    let place = (length - 1) * width
-    (keys[layer].pointer + place).update(from: key, count: width)
-    (values[layer].pointer + place).update(from: value, count: width)
-  }
-
-  func stretch(layer: Int) -> CachedKeys.Stretch {
-    CachedKeys.Stretch(
-      keys: keys[layer].pointer, values: values[layer].pointer, length: length)
   }
 }

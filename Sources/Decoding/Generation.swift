@@ -52,7 +52,8 @@ extension VisionLanguageModel {
   }
 
   /// The answers of every readout to every prompt, side by side: prompt by prompt, the readouts in
-  /// order. Equal to transformers' `generate`, for a readout that is the model's own.
+  /// order. Equal to transformers' `generate`, for a readout that is the model's own. What prompts
+  /// behind each other have in common is run once.
   /// - readouts: who answers; the model where nothing is given.
   /// - between: called between two steps, to stop by throwing.
   /// - name: what messages call an answer, by its place.
@@ -64,18 +65,13 @@ extension VisionLanguageModel {
     between: () throws -> Void, onToken: (Int, Int32) throws -> Void
   ) throws -> [Answer] {
     let readouts = readouts ?? [readout]
-    // Where each answer starts, and how long it may be.
-    let seats = prompts.flatMap { prompt in
-      readouts.map { _ in
-        (prompt: prompt.inputIDs, limit: min(settings.maxNewTokens, room(after: prompt)))
-      }
-    }
-    guard seats.contains(where: { $0.limit > 0 }) else { return seats.map { _ in Answer() } }
-    let (session, vectors) = try DecodingSession.start(self, prompts: prompts, readouts: readouts)
-    if case .beams(let search) = settings.method {
-      return try search.run(self, session, vectors, seats, settings, name, between)
-    }
-    return try speak(session, vectors, seats, settings, name, between, onToken)
+    var answers = [Answer](repeating: Answer(), count: prompts.count * readouts.count)
+    var waiting = SharedPrompt.grouping(prompts, imageToken: Int32(config.imageTokenID))[...]
+    try answer(
+      readouts: readouts, settings, bounds: .none, name: name, between: between, onToken: onToken,
+      next: { waiting.popFirst() }
+    ) { answers[$0] = $1 }
+    return answers
   }
 
   /// As the other `generate`, without a look at what happens on the way.
@@ -83,48 +79,6 @@ extension VisionLanguageModel {
     _ prompts: [ModelSample], readouts: [Readout]? = nil, _ settings: GenerationSettings
   ) throws -> [Answer] {
     try generate(prompts, readouts: readouts, settings, between: {}) { _, _ in }
-  }
-
-  /// Token by token, each from its own distribution.
-  private func speak(
-    _ session: DecodingSession, _ first: Tensor, _ seats: [(prompt: [Int32], limit: Int)],
-    _ settings: GenerationSettings, _ name: (Int) -> String, _ between: () throws -> Void,
-    _ onToken: (Int, Int32) throws -> Void
-  ) throws -> [Answer] {
-    var answers = seats.map { _ in Answer() }
-    var seen = seats.map { Set(settings.repetitionPenalty == 1 ? [] : $0.prompt) }
-    var sampling: Sampling?
-    if case .sampling(let chosen) = settings.method { sampling = chosen }
-    var generators = sampling.map { sampling in seats.indices.map { sampling.generator($0) } } ?? []
-    var active = Array(seats.indices)
-    var vectors = first
-    while true {
-      var going: [Int] = [], tokens: [Int32] = []
-      try forEachLogits(vectors) { row, logits, count in
-        let seat = active[row]
-        guard answers[seat].tokens.count < seats[seat].limit else { return }
-        try requireFinite(logits, count, name(seat), token: answers[seat].tokens.count)
-        penalise(logits, seen[seat], settings.repetitionPenalty)
-        let token =
-          sampling?.draw(logits, count, using: &generators[seat])
-          ?? Int32(indexOfMaximum(logits, count))
-        if settings.stop.contains(token) {
-          answers[seat].end = .stop
-          return
-        }
-        answers[seat].tokens.append(token)
-        try onToken(seat, token)
-        guard answers[seat].tokens.count < seats[seat].limit else { return }
-        if settings.repetitionPenalty != 1 { seen[seat].insert(token) }
-        going.append(row)
-        tokens.append(token)
-      }
-      if going.isEmpty { return answers }
-      if going.count < active.count { session.keep(going) }
-      active = going.map { active[$0] }
-      try between()
-      vectors = session.step(tokens)
-    }
   }
 
   /// Calls `body` with every row's logits, to be changed at will: a few rows' logits exist at once.
@@ -142,26 +96,5 @@ extension VisionLanguageModel {
       }
       withExtendedLifetime(logits) {}
     }
-  }
-}
-
-/// Throws 65 for the logits of an answer's next token that are not all finite: whichever token was
-/// chosen from them would mean nothing.
-func requireFinite(
-  _ logits: UnsafePointer<Float>, _ count: Int, _ answer: String, token: Int
-) throws {
-  guard let place = firstNonFinite(logits, count) else { return }
-  throw Failure(
-    .badData, "the model's logits are not finite", at: "\(answer), token \(token + 1)",
-    found: "\(logits[place]) for token id \(place)",
-    advice: "Look at the checkpoint with vlsi-dump --verify")
-}
-
-/// Divides positive and multiplies negative scores of the tokens `seen` by `penalty`.
-func penalise(_ scores: UnsafeMutablePointer<Float>, _ seen: Set<Int32>, _ penalty: Float) {
-  guard penalty != 1 else { return }
-  for token in seen {
-    let score = scores[Int(token)]
-    scores[Int(token)] = score < 0 ? score * penalty : score / penalty
   }
 }

@@ -217,7 +217,7 @@ public func attentionBackward(
 }
 
 /// The keys and values that one sequence has so far, [length, keyValueHeads · size] each: those of
-/// a prompt, which other sequences may share, and its own behind them.
+/// a beginning, which other sequences may share, and its own behind them, the new rows' included.
 public struct CachedKeys: @unchecked Sendable {
   public struct Stretch: @unchecked Sendable {
     public var keys: UnsafePointer<Float>
@@ -231,54 +231,79 @@ public struct CachedKeys: @unchecked Sendable {
     }
   }
 
-  public var prompt: Stretch
+  /// Nil for a sequence that shares nothing.
+  public var beginning: Stretch?
   public var own: Stretch
+  /// The sequence's new rows: the last so many of its own. Each sees what stands before it and itself.
+  public var rows: Int
 
-  public init(prompt: Stretch, own: Stretch) {
-    self.prompt = prompt
+  public init(beginning: Stretch?, own: Stretch, rows: Int = 1) {
+    self.beginning = beginning
     self.own = own
+    self.rows = rows
   }
 
-  var length: Int { prompt.length + own.length }
+  var length: Int { (beginning?.length ?? 0) + own.length }
 }
 
-/// Attention of one new row for each sequence over that sequence's cache, the row's own key and
-/// value included. q and out are [sequences, heads · size].
+/// Attention of new rows over the caches of their sequences. q and out are [rows, heads · size],
+/// sequence by sequence.
 public func cachedAttention(
   q: UnsafePointer<Float>, caches: [CachedKeys], heads: AttentionHeads,
   into out: UnsafeMutablePointer<Float>
 ) {
-  let stride = heads.keyValueHeads * heads.size
-  let longest = caches.reduce(1) { max($0, $1.length) }
+  let stride = heads.keyValueHeads * heads.size, width = heads.heads * heads.size
+  // Some rows of a sequence, for the heads of one group.
+  var pieces: [(cache: CachedKeys, row: Int, rows: Range<Int>, keyHead: Int)] = []
+  var first = 0
+  for cache in caches {
+    for start in Swift.stride(from: 0, to: cache.rows, by: AttentionLayout.rowsAtOnce) {
+      let rows = start..<min(start + AttentionLayout.rowsAtOnce, cache.rows)
+      for head in 0..<heads.keyValueHeads { pieces.append((cache, first + start, rows, head)) }
+    }
+    first += cache.rows
+  }
+  let largest = pieces.reduce(1) { max($0, $1.cache.length * max(heads.group, $1.rows.count)) }
   // Two products of this many multiplications a task.
-  let grain = max(1, (1 << 16) / (heads.group * longest * heads.size))
-  parallelFor(caches.count * heads.keyValueHeads, grain: grain) { range in
-    let buffer = Buffer(count: heads.group * longest)
+  let grain = max(1, (1 << 16) / (largest * heads.size))
+  parallelFor(pieces.count, grain: grain) { range in
+    let buffer = Buffer(count: largest)
     defer { withExtendedLifetime(buffer) {} }
     let scores = buffer.pointer
-    for task in range {
-      let cache = caches[task / heads.keyValueHeads]
-      let length = cache.length
-      let keyOffset = task % heads.keyValueHeads * heads.size
-      let offset =
-        task / heads.keyValueHeads * heads.heads * heads.size + keyOffset * heads.group
-      let stretches = [(cache.prompt, 0), (cache.own, cache.prompt.length)]
-      for (stretch, column) in stretches {
-        gemmSerial(
-          heads.group, stretch.length, heads.size, alpha: heads.scale,
-          a: q + offset, lda: heads.size, b: stretch.keys + keyOffset, ldb: stride,
-          transposeB: true, c: scores + column, ldc: length)
+    for (cache, first, rows, keyHead) in pieces[range] {
+      let length = cache.length, keyOffset = keyHead * heads.size
+      let offset = first * width + keyOffset * heads.group
+      let known = cache.beginning?.length ?? 0
+      let stretches = [cache.beginning.map { ($0, 0) }, (cache.own, known)].compactMap(\.self)
+      // Of one row the heads lie below each other, as the rows of one head do.
+      func attend(_ offset: Int, count: Int, lda: Int, visible: Int, growth: Int) {
+        for (stretch, column) in stretches {
+          gemmSerial(
+            count, stretch.length, heads.size, alpha: heads.scale,
+            a: q + offset, lda: lda, b: stretch.keys + keyOffset, ldb: stride,
+            transposeB: true, c: scores + column, ldc: length)
+        }
+        for i in 0..<count {
+          let row = scores + i * length, seen = visible + i * growth
+          let inverse = 1 / exponentiate(row, minus: maximum(row, seen), seen)
+          for j in 0..<seen { row[j] *= inverse }
+          for j in seen..<length { row[j] = 0 }
+        }
+        for (stretch, column) in stretches {
+          gemmSerial(
+            count, heads.size, stretch.length, a: scores + column, lda: length,
+            b: stretch.values + keyOffset, ldb: stride, beta: column == 0 ? 0 : 1,
+            c: out + offset, ldc: lda)
+        }
       }
-      for head in 0..<heads.group {
-        let row = scores + head * length
-        let inverse = 1 / exponentiate(row, minus: maximum(row, length), length)
-        for j in 0..<length { row[j] *= inverse }
-      }
-      for (stretch, column) in stretches {
-        gemmSerial(
-          heads.group, heads.size, stretch.length, a: scores + column, lda: length,
-          b: stretch.values + keyOffset, ldb: stride, beta: column == 0 ? 0 : 1,
-          c: out + offset, ldc: heads.size)
+      let visible = length - cache.rows + rows.lowerBound + 1
+      if rows.count == 1 {
+        attend(offset, count: heads.group, lda: heads.size, visible: visible, growth: 0)
+      } else {
+        for head in 0..<heads.group {
+          attend(
+            offset + head * heads.size, count: rows.count, lda: width, visible: visible, growth: 1)
+        }
       }
     }
   }

@@ -20,10 +20,9 @@ public struct PromptBuilder {
   /// The token that ends an answer, `<|im_end|>`.
   public var end: Int32 { template.end }
 
-  /// A conversation up to the start of the assistant's answer, its images resized and cut into
-  /// patches. Throws 65 when images and their places do not match.
-  public func prompt(_ turns: [Turn], images: [RGBImage]) throws -> ModelSample {
-    let ready = try images.enumerated().map { number, image in
+  /// Images resized and cut into patches. Throws 65 for one that cannot be.
+  public func prepared(_ images: [RGBImage]) throws -> [ModelImage] {
+    try images.enumerated().map { number, image in
       let seen = try processor.images.prepared(
         image, isAlone: images.count == 1, place: "image \(number + 1) of the prompt")
       return ModelImage(
@@ -31,11 +30,21 @@ public struct PromptBuilder {
         patches: try processor.images.patches(
           pixels: seen.pixels.pixels, height: seen.pixels.height, width: seen.pixels.width))
     }
-    let counts = ready.map { processor.config.imageTokens($0.grid) ?? 0 }
+  }
+
+  /// A conversation up to the start of the assistant's answer. Throws 65 when images and their places
+  /// do not match.
+  public func prompt(_ turns: [Turn], images: [ModelImage]) throws -> ModelSample {
+    let counts = images.map { processor.config.imageTokens($0.grid) ?? 0 }
     let rendered = try template.render(turns, imageTokenCounts: counts, generationPrompt: true)
-    let sample = ModelSample(inputIDs: rendered.ids, images: ready)
+    let sample = ModelSample(inputIDs: rendered.ids, images: images)
     // The arithmetic trusts what it is given.
     try processor.check(sample)
     return sample
+  }
+
+  /// The same of images as they are.
+  public func prompt(_ turns: [Turn], images: [RGBImage]) throws -> ModelSample {
+    try prompt(turns, images: try prepared(images))
   }
 }

@@ -210,9 +210,9 @@ struct StageRows {
     let tokens = 8
     return Row(name: "decode", shape: "\(tokens) tokens, \(Self.blocks) blocks") {
       let model = model()
-      let session = try DecodingSession.start(
-        model, prompts: [sample()], readouts: [model.readout]
-      ).session
+      let session = DecodingSession(model, readouts: [model.readout])
+      session.begin(try session.run([sample()])[0], [0])
+      _ = session.step([])
       let weights =
         model.head.count
         + model.language.blocks.flatMap(\.projections).reduce(0) {

@@ -88,7 +88,10 @@ struct Examination {
   func run(_ path: String, output: String) throws -> [Prediction]? {
     let benchmark = try opened(path)
     let examiner = try examiner(benchmark)
-    let questions = benchmark.questions
+    // A record's index is the question's place in this order.
+    let order = benchmark.askingOrder
+    let questions = order.map { benchmark.questions[$0] }
+    let places = order.map { benchmark.places[$0] }
     var inputs = backbone.fingerprints(as: "model")
     inputs["benchmark"] = try Fingerprint.file(path)
     inputs["pictures"] = try examiner.picturesFingerprint()
@@ -114,7 +117,7 @@ struct Examination {
       for index in shard.indices {
         let record = try shard.record(index)
         if let reject = Rejects.reject(in: record) {
-          try rejects.add(reject.reason, reject.code, questions[index], at: benchmark.places[index])
+          try rejects.add(reject.reason, reject.code, questions[index], at: places[index])
         } else {
           known.add(examiner.prediction(try record.tensor("answer").int32s(), questions[index]))
         }
@@ -124,34 +127,42 @@ struct Examination {
       of: Array(questions.indices), to: writer, unit: "questions",
       label: benchmark.name, note: { known.text }
     ) { members, append, advance in
-      var correct = 0.0
+      var records: [Record] = []
+      var scores: [(index: Int, score: Double)] = []
       try examiner.answers(members.map { questions[$0] }, between: stage.checkInterrupt) {
         place, answer in
         let index = members[place]
         switch answer {
         case .success(let tokens):
           let prediction = examiner.prediction(tokens, questions[index])
-          correct += prediction.score ?? 0
+          scores.append((index, prediction.score ?? 0))
           known.add(prediction)
           let tensor = RawTensor(int32: tokens, shape: [tokens.count])
-          try append(Record(index: index, tensors: ["answer": tensor]))
+          records.append(Record(index: index, tensors: ["answer": tensor]))
         case .failure(let failure):
-          try append(Rejects.record(failure, of: index))
+          records.append(Rejects.record(failure, of: index))
           try rejects.add(
-            "\(failure)", failure.code, questions[index], at: benchmark.places[index])
+            "\(failure)", failure.code, questions[index], at: places[index])
         }
         advance(1)
       }
+      for record in records.sorted(by: { $0.index < $1.index }) { try append(record) }
+      // In one order, whichever answer was complete first: sums are rounded.
+      let correct = scores.sorted { $0.index < $1.index }.reduce(0) { $0 + $1.score }
       return [("correct", .number(correct))]
     }
     guard isWhole else { return nil }
-    let predictions = try writer.shards.flatMap { shard in
-      try shard.indices.compactMap { index -> Prediction? in
+    let answered = try writer.shards.flatMap { shard in
+      try shard.indices.compactMap { index -> (number: Int, prediction: Prediction)? in
         let record = try shard.record(index)
         if Rejects.reject(in: record) != nil { return nil }
-        return examiner.prediction(try record.tensor("answer").int32s(), questions[index])
+        return (
+          order[index],
+          examiner.prediction(try record.tensor("answer").int32s(), questions[index])
+        )
       }
     }
+    let predictions = answered.sorted { $0.number < $1.number }.map(\.prediction)
     let scores = Scores(predictions)
     try writer.writeFile("predictions.jsonl", Predictions.encode(predictions))
     try writer.writeFile(

@@ -91,7 +91,8 @@ struct Examiner {
 
   /// What a question is as the model is given it.
   func shown(_ question: BenchmarkQuestion) throws -> String {
-    let asked = try prompt(question).get()
+    var seen: [[BenchmarkQuestion.Picture]: [ModelImage]] = [:]
+    let asked = try prompt(question, seen: &seen).get()
     let text = backbone.tokenizer.decode(asked.inputIDs, skipSpecialTokens: false)
     let pads = parts.template.dialect.imagePad
     var shown = ""
@@ -117,18 +118,23 @@ struct Examiner {
 
   /// A prompt for a question; or why it cannot be asked: a picture that cannot be read, a text that
   /// spells a control token, no room. Throws what is no fault of a question.
-  private func prompt(_ question: BenchmarkQuestion) throws -> Result<ModelSample, Failure> {
+  /// - Parameter seen: what is shown together and prepared already; the question's is added
+  private func prompt(
+    _ question: BenchmarkQuestion, seen: inout [[BenchmarkQuestion.Picture]: [ModelImage]]
+  ) throws -> Result<ModelSample, Failure> {
     do {
-      var pictures: [RGBImage] = []
-      let content = try benchmark.kind.prompt(question, style).map { part -> Turn.Part in
+      var shown: [BenchmarkQuestion.Picture] = []
+      let content = benchmark.kind.prompt(question, style).map { part -> Turn.Part in
         switch part {
         case .text(let text): return .text(text)
         case .picture(let number):
-          pictures.append(try benchmark.image(question.pictures[number]))
+          shown.append(question.pictures[number])
           return .image
         }
       }
-      let prompt = try builder.prompt([Turn(role: .user, content: content)], images: pictures)
+      let images = try seen[shown] ?? builder.prepared(shown.map { try benchmark.image($0) })
+      seen[shown] = images
+      let prompt = try builder.prompt([Turn(role: .user, content: content)], images: images)
       guard backbone.model.room(after: prompt) > 0 else {
         throw Failure(
           .badData, "the question fills all positions of the model",
@@ -142,43 +148,43 @@ struct Examiner {
     }
   }
 
-  /// Answers questions in their order: `body` is given the place of each, and the tokens of its
-  /// answer or why it was not asked. Throws 65 for logits that are not finite, and what `between`
-  /// throws between two steps.
+  /// Answers questions, those with the same pictures behind each other: `body` is given the place of
+  /// each, in no order, and the tokens of its answer or why it was not asked. Throws 65 for logits that
+  /// are not finite, and what `between` throws between two steps.
   func answers(
     _ questions: [BenchmarkQuestion], between: () throws -> Void,
     _ body: (Int, Result<[Int32], Failure>) throws -> Void
   ) throws {
-    var waiting: [(place: Int, prompt: Result<ModelSample, Failure>)] = []
-    var tokens = 0
-    func flush() throws {
-      let asked = waiting.compactMap { place, prompt in
-        (try? prompt.get()).map { (questions[place].index, $0) }
+    var place = 0
+    // The prompts of questions with the same pictures, and by their number which question each is.
+    var waiting: ArraySlice<SharedPrompt> = []
+    var asked: [Int] = []
+    func next() throws -> SharedPrompt? {
+      while waiting.isEmpty, place < questions.count {
+        var seen: [[BenchmarkQuestion.Picture]: [ModelImage]] = [:]
+        var prompts: [ModelSample] = []
+        let pictures = questions[place].pictures
+        repeat {
+          try between()
+          switch try prompt(questions[place], seen: &seen) {
+          case .success(let prompt):
+            prompts.append(prompt)
+            asked.append(place)
+          case .failure(let failure): try body(place, .failure(failure))
+          }
+          place += 1
+        } while place < questions.count && !pictures.isEmpty
+          && questions[place].pictures == pictures
+        waiting =
+          SharedPrompt.grouping(prompts, imageToken: Int32(backbone.config.imageTokenID))[...]
       }
-      var answers =
-        asked.isEmpty
-        ? [][...]
-        : try backbone.model.generate(
-          asked.map(\.1), generation, name: { "question \(asked[$0].0)" }, between: between
-        ) { _, _ in }.map(\.tokens)[...]
-      for (place, prompt) in waiting {
-        try body(place, prompt.map { _ in answers.popFirst() ?? [] })
-      }
-      waiting = []
-      tokens = 0
+      return waiting.popFirst()
     }
-    for (place, question) in questions.enumerated() {
-      try between()
-      let prompt = try prompt(question)
-      let length = (try? prompt.get())?.inputIDs.count ?? 0
-      if !waiting.isEmpty,
-        waiting.count == settings.batch || tokens + length > settings.tokensPerBatch
-      {
-        try flush()
-      }
-      waiting.append((place, prompt))
-      tokens += length
-    }
-    try flush()
+    try backbone.model.answer(
+      readouts: [backbone.model.readout], generation,
+      bounds: BatchBounds(answers: settings.batch, tokens: settings.tokensPerBatch),
+      name: { "question \(questions[asked[$0]].index)" }, between: between,
+      onToken: { _, _ in }, next: next
+    ) { try body(asked[$0], .success($1.tokens)) }
   }
 }

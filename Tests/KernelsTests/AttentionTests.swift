@@ -47,10 +47,34 @@ import Testing
     #expect(relativeError(Array(open[..<100]), openWhole[..<100].map(Double.init)) > 1e-2)
   }
 
-  /// However the cache is parted into a prompt and what came after it.
-  @Test(arguments: [0, 2, 4]) func aCacheGivesTheLastRow(own: Int) {
-    let whole = run([[Block(rows: 0..<7)], [Block(rows: 7..<12)]])
-    let out = Buffer([Float](repeating: .nan, count: 2 * 20))
+  /// However the cache is parted into a beginning and what came after it, and of however many rows
+  /// are new: more than are looked at at once, too.
+  @Test(arguments: [([6, 4], [1, 1]), ([0, 2], [1, 1]), ([0, 0], [7, 5]), ([2, 0], [3, 1])])
+  func aCacheGivesTheLastRows(known: [Int], new: [Int]) {
+    check(lengths: [7, 5], known: known, new: new)
+  }
+
+  @Test func aCacheGivesManyRows() {
+    check(lengths: [300, 161, 40], known: [20, 0, 39], new: [257, 161, 1])
+  }
+
+  private func check(lengths: [Int], known: [Int], new: [Int]) {
+    let n = lengths.reduce(0, +)
+    var draw = Draw(22)
+    let q = draw.numbers(n * 20), k = draw.numbers(n * 10), v = draw.numbers(n * 10)
+    var first = 0
+    let sequences = lengths.map { length in
+      defer { first += length }
+      return first..<first + length
+    }
+    let whole = Buffer([Float](repeating: .nan, count: n * 20))
+    attention(
+      q: q, k: k, v: v,
+      layout: AttentionLayout(samples: sequences.map { [Block(rows: $0)] }, causal: true),
+      heads: heads, into: whole.pointer)
+    let wanted = zip(sequences, new).flatMap { Array($0.suffix($1)) }
+    func rows(_ x: [Float]) -> [Float] { wanted.flatMap { x[$0 * 20..<$0 * 20 + 20] } }
+    let out = Buffer([Float](repeating: .nan, count: wanted.count * 20))
     k.withUnsafeBufferPointer { k in
       v.withUnsafeBufferPointer { v in
         guard let keys = k.baseAddress, let values = v.baseAddress else { return }
@@ -59,17 +83,16 @@ import Testing
             keys: keys + rows.lowerBound * 10, values: values + rows.lowerBound * 10,
             length: rows.count)
         }
-        let caches = [0..<7, 7..<12].map { rows in
-          CachedKeys(
-            prompt: stretch(rows.dropLast(own)), own: stretch(rows.suffix(own)))
+        let caches = sequences.indices.map { number in
+          let rows = sequences[number]
+          return CachedKeys(
+            beginning: known[number] == 0 ? nil : stretch(rows.prefix(known[number])),
+            own: stretch(rows.dropFirst(known[number])), rows: new[number])
         }
-        cachedAttention(
-          q: Array(q[6 * 20..<7 * 20] + q[11 * 20..<12 * 20]), caches: caches, heads: heads,
-          into: out.pointer)
+        cachedAttention(q: rows(q), caches: caches, heads: heads, into: out.pointer)
       }
     }
-    let expected = (whole[6 * 20..<7 * 20] + whole[11 * 20..<12 * 20]).map(Double.init)
-    #expect(relativeError(out.array, expected) < 1e-6)
+    #expect(relativeError(out.array, rows(whole.array).map(Double.init)) < 1e-6)
   }
 
   @Test func aSingleRowSeesItself() {

@@ -117,12 +117,13 @@ import Testing
     let sample = try goldens.modelSample("one_image")
     let length = try #require(goldens.model.prompts["one_image"])
     var prompt = sample
-    prompt.inputIDs = Array(sample.inputIDs[..<length])
+    prompt.inputIDs = Array(sample.inputIDs[..<(length - 1)])
     let tape = Tape(recording: false)
     let whole = model.forward(try model.pack([sample]), tape: tape, layers: [1])
     let first = Readout(depth: 1) { _, states, _ in states }
-    var (session, vectors) = try DecodingSession.start(
-      model, prompts: [prompt], readouts: [first, model.readout])
+    let session = DecodingSession(model, readouts: [first, model.readout])
+    session.begin(try session.run([prompt])[0], [sample.inputIDs[length - 1]])
+    var vectors = session.step([])
     let width = model.config.text.hiddenSize
     for place in length..<sample.inputIDs.count {
       for (row, all) in [whole.hidden[1], whole.last].enumerated() {

@@ -5,7 +5,7 @@ import Imaging
 /// One question of a benchmark.
 public struct BenchmarkQuestion: Sendable, Equatable {
   /// Where its picture is.
-  public enum Picture: Sendable, Equatable {
+  public enum Picture: Sendable, Hashable {
     /// A file, relative to the images' folder unless it begins with a slash.
     case file(String)
     /// Within the benchmark: the row that has it, and which of that row's pictures it is.
@@ -168,6 +168,19 @@ public struct Benchmark: Sendable {
   public static func name(of path: String) -> String {
     let file = Files.name(of: path)
     return file.lowercased().hasSuffix(".tsv") && file.count > 4 ? String(file.dropLast(4)) : file
+  }
+
+  /// The numbers of the questions in the order in which they are best asked: those with the same
+  /// pictures behind each other, as each row of a circular benchmark has them far apart.
+  public var askingOrder: [Int] {
+    var firsts: [[BenchmarkQuestion.Picture]: Int] = [:]
+    let ranks = questions.enumerated().map { number, question in
+      if question.pictures.isEmpty { return number }
+      if let first = firsts[question.pictures] { return first }
+      firsts[question.pictures] = number
+      return number
+    }
+    return questions.indices.sorted { (ranks[$0], $0) < (ranks[$1], $1) }
   }
 
   /// The path of a picture that is a file. Throws 65 where it leads out of the folder.

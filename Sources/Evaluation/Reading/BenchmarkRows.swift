@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Foundation
 import Imaging
@@ -22,11 +23,13 @@ struct BenchmarkRows {
   private enum Item {
     /// The index of the row that has it.
     case row(String)
-    /// The file itself, in base64; its sides where its head tells them.
-    case bytes(ImageTiling.Size?)
+    /// The file itself, in base64; its sides where its head tells them, and where it stood first.
+    case bytes(ImageTiling.Size?, first: BenchmarkQuestion.Picture)
   }
 
   private let needsPictures: Bool
+  /// Where the picture of a digest stands first.
+  private var firsts: [String: BenchmarkQuestion.Picture] = [:]
 
   /// - Parameter needsPictures: not so where the questions were asked already.
   init(columns: [String: Int], place: String, needsPictures: Bool = true) {
@@ -52,7 +55,7 @@ struct BenchmarkRows {
     Dictionary(
       uniqueKeysWithValues: rows.enumerated().compactMap { number, row in
         (try? row.inline?.get()).map { items in
-          (number, items.map { if case .bytes(let size) = $0 { size } else { nil } })
+          (number, items.map { if case .bytes(let size, _) = $0 { size } else { nil } })
         }
       })
   }
@@ -62,7 +65,10 @@ struct BenchmarkRows {
     var row = Row(place: read.place, fields: read.fields)
     if needsPictures, let column = columns["image"], case .success(var fields) = read.fields {
       if let text = BenchmarkRows.value(fields[column]) {
-        row.inline = caught { try items(text, "\(place):\(read.place.line)") }
+        var firsts = firsts
+        self.firsts = [:]
+        row.inline = caught { try items(text, "\(place):\(read.place.line)", &firsts) }
+        self.firsts = firsts
       }
       fields[column] = ""
       row.fields = .success(fields)
@@ -187,9 +193,9 @@ struct BenchmarkRows {
   private func inlinePictures(_ number: Int) throws -> [BenchmarkQuestion.Picture] {
     guard let items = try rows[number].inline?.get() else { return [] }
     var pictures: [BenchmarkQuestion.Picture] = []
-    for (place, item) in items.enumerated() {
+    for item in items {
       switch item {
-      case .bytes: pictures.append(.inline(row: number, number: place))
+      case .bytes(_, let first): pictures.append(first)
       case .row(let name): pictures += try followed(name, from: number)
       }
     }
@@ -228,21 +234,28 @@ struct BenchmarkRows {
         name = next
         continue
       }
-      return try items.indices.map { item in
-        guard case .bytes = items[item] else {
+      return try items.map { item in
+        guard case .bytes(_, let first) = item else {
           throw Failure(
             .badData, "a list of images names further rows", at: "\(place):\(line(other))")
         }
-        return .inline(row: other, number: item)
+        return first
       }
     }
   }
 
   /// What a field of pictures holds; what is base64 is decoded once, to know that it can be.
-  private func items(_ text: String, _ place: String) throws -> [Item] {
-    try BenchmarkRows.list(text, place).map { item in
+  /// - Parameter firsts: where the picture of a digest stands first; this row's are added
+  private func items(
+    _ text: String, _ place: String, _ firsts: inout [String: BenchmarkQuestion.Picture]
+  ) throws -> [Item] {
+    try BenchmarkRows.list(text, place).enumerated().map { number, item in
       if item.utf8.count <= 64 { return .row(item) }
-      return .bytes(RGBImage.size(head: try BenchmarkRows.decoded(item, place)))
+      let file = try BenchmarkRows.decoded(item, place)
+      let digest = Fingerprint.bytes(file)
+      let picture = firsts[digest] ?? .inline(row: rows.count, number: number)
+      firsts[digest] = picture
+      return .bytes(RGBImage.size(head: file), first: picture)
     }
   }
 
