@@ -69,6 +69,44 @@ def sample(torch, config, dtype):
             height * width, 3 * vision.temporal_patch_size * vision.patch_size**2, dtype=dtype))
 
 
+def answers(torch, config, net, inputs, trials=1):
+    """Questions in batches, each with its picture: a batch goes on until its longest answer ends."""
+    from transformers import GenerationConfig, StoppingCriteria
+
+    work = WORK["answers"]
+    lengths = work["lengths"]
+    net.eval()
+
+    def batch(numbers):
+        ids = inputs["input_ids"].repeat(len(numbers), 1)
+        ids[:, -work["own"] :] = torch.randint(0, 10_000, (len(numbers), work["own"]))
+        given = dict(
+            input_ids=ids, attention_mask=torch.ones_like(ids),
+            image_grid_thw=inputs["image_grid_thw"].repeat(len(numbers), 1),
+            pixel_values=inputs["pixel_values"].repeat(len(numbers), 1))
+        if "mm_token_type_ids" in inputs:
+            given["mm_token_type_ids"] = (ids == config.image_token_id).int()
+        wanted = torch.tensor([lengths[number % len(lengths)] for number in numbers])
+
+        class Lengths(StoppingCriteria):
+            """What an end-of-answer token does, which random weights do not say."""
+
+            def __call__(self, ids, scores, **rest):
+                return ids.shape[1] - given["input_ids"].shape[1] >= wanted
+
+        net.generate(
+            **given, stopping_criteria=[Lengths()],
+            generation_config=GenerationConfig(
+                do_sample=False, max_new_tokens=max(lengths), pad_token_id=0))
+
+    def trial():
+        numbers = range(work["questions"])
+        for first in range(0, len(numbers), work["batch"]):
+            batch(numbers[first : first + work["batch"]])
+
+    return best(trial, trials=trials)
+
+
 def stage():
     import torch
     from torch.nn.functional import kl_div, log_softmax, silu
@@ -90,6 +128,9 @@ def stage():
                 hidden = net.model(**inputs, output_hidden_states=True).hidden_states
                 return [hidden[layer][:, -answer:] for layer in layers]
         return best(trial)
+
+    if ROW.startswith("answers"):
+        return answers(torch, config, net, inputs)
 
     decoder = net.model.language_model
     net.config.text_config.use_cache = False

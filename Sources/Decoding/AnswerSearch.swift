@@ -21,7 +21,7 @@ struct TokenByToken: AnswerSearch {
   private let limit: Int
   private let name: () -> String
   private let onToken: (Int32) throws -> Void
-  private var sampling: (Sampling, generator: SplitMix64)?
+  private var choose: (UnsafeMutablePointer<Float>, Int) -> Int32
   private var seen: Set<Int32>
   private var going = false
   private(set) var answer = Answer()
@@ -38,8 +38,10 @@ struct TokenByToken: AnswerSearch {
     self.name = name
     self.onToken = onToken
     seen = Set(settings.repetitionPenalty == 1 ? [] : prompt)
-    if case .sampling(let chosen) = settings.method {
-      sampling = (chosen, chosen.generator(number))
+    choose = { Int32(indexOfMaximum($0, $1)) }
+    if case .sampling(let sampling) = settings.method {
+      var generator = sampling.generator(number)
+      choose = { sampling.draw($0, $1, using: &generator) }
     }
   }
 
@@ -49,9 +51,7 @@ struct TokenByToken: AnswerSearch {
     going = false
     try requireFinite(logits, count, name(), token: answer.tokens.count)
     penalise(logits, seen, settings.repetitionPenalty)
-    let token =
-      sampling?.0.draw(logits, count, using: &sampling!.generator)
-      ?? Int32(indexOfMaximum(logits, count))
+    let token = choose(logits, count)
     if settings.stop.contains(token) {
       answer.end = .stop
       return

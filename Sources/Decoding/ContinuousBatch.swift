@@ -64,6 +64,7 @@ private struct ContinuousBatch {
     let beginning: Beginning?
     let shared: [Int32]
     let ending: [Int32]
+    let length: Int
   }
 
   private let model: VisionLanguageModel
@@ -121,7 +122,7 @@ private struct ContinuousBatch {
       }
       let prompt = waiting.removeFirst()
       let known = prompt.shared.count + prompt.ending.count
-      let limit = min(settings.maxNewTokens, model.config.text.maxPositions - known)
+      let limit = min(prompt.length, model.config.text.maxPositions - known)
       guard limit > 0 else {
         for _ in 0..<readouts {
           try completed(numbered, Answer())
@@ -162,8 +163,10 @@ private struct ContinuousBatch {
     var run = beginnings.isEmpty ? [] : try session.run(beginnings)[...]
     for prompt in fetched {
       let beginning = prompt.beginning.flatMap { fits($0) ? run.popFirst() : nil }
-      waiting += prompt.endings.map {
-        Waiting(beginning: beginning, shared: prompt.beginning?.inputIDs ?? [], ending: $0)
+      waiting += prompt.endings.enumerated().map { number, ending in
+        Waiting(
+          beginning: beginning, shared: prompt.beginning?.inputIDs ?? [], ending: ending,
+          length: min(settings.maxNewTokens, prompt.lengths?[number] ?? .max))
       }
     }
   }

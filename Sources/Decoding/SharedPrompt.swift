@@ -6,6 +6,8 @@ public struct SharedPrompt: Sendable {
   public var beginning: ModelSample?
   /// What each prompt goes on with, at least one token.
   public var endings: [[Int32]]
+  /// The longest answer to each, where it is to be shorter than others may be.
+  public var lengths: [Int]?
 
   /// A prompt by itself. What it shares with nobody is run in one pass, unless images are seen.
   public init(_ prompt: ModelSample) {

@@ -62,8 +62,8 @@ public struct LayerAnswers: Sendable {
             (
               backbone,
               try layers.ask(
-                questions[number], pictures, kind: benchmark.kind, maxNewTokens: maxNewTokens,
-                between: between)
+                questions[number], pictures, kind: benchmark.kind, prompt: asked.prompt,
+                maxNewTokens: maxNewTokens, between: between)
             ))
         }
       }
@@ -118,11 +118,21 @@ private struct AnsweringLayers {
   }
 
   func ask(
-    _ question: BenchmarkQuestion, _ pictures: [RGBImage], kind: BenchmarkKind, maxNewTokens: Int,
-    between: () throws -> Void
+    _ question: BenchmarkQuestion, _ pictures: [RGBImage], kind: BenchmarkKind, prompt: String,
+    maxNewTokens: Int, between: () throws -> Void
   ) throws -> [LayerAnswers.Answered] {
-    let turn = Turn(role: .user, content: pictures.map { _ in .image } + [.text(question.prompt)])
-    let prompt = try builder.prompt([turn], images: pictures)
+    let style = try PromptStyle(
+      setting: prompt, hasAdapted: type(of: backbone.config).hasAdaptedQuestions)
+    var shown: [RGBImage] = []
+    let content = kind.prompt(question, style).map { part -> Turn.Part in
+      switch part {
+      case .text(let text): return .text(text)
+      case .picture(let number):
+        shown.append(pictures[number])
+        return .image
+      }
+    }
+    let prompt = try builder.prompt([Turn(role: .user, content: content)], images: shown)
     guard backbone.model.room(after: prompt) > 0 else {
       throw Failure(
         .badData, "the question fills all positions of the model", at: "question \(question.index)")

@@ -41,6 +41,9 @@ extension Manifest {
   var allowsOutsideImages: Bool {
     settings["evaluate"]?["allow_outside_images"]?.asBool ?? false
   }
+
+  /// How an evaluation's questions were put.
+  var prompt: String { settings["evaluate"]?["prompt"]?.asString ?? "auto" }
 }
 
 extension RGBImage {

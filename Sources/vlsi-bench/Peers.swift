@@ -10,6 +10,8 @@ struct Peers {
     ("extract", ["torch-bfloat16", "torch-float32"]),
     ("align", ["torch-bfloat16", "torch-float32"]),
     ("finetune", ["torch-bfloat16", "torch-float32"]),
+    ("answers", ["torch-bfloat16", "torch-float32"]),
+    ("answers-apart", ["torch-bfloat16", "torch-float32"]),
     ("store-write", ["lmdb", "mosaicml"]), ("store-read", ["lmdb", "mosaicml"]),
     ("store-random", ["lmdb", "mosaicml"]),
   ]
@@ -32,6 +34,11 @@ struct Peers {
       "target_layers": .array(StageRows.targetLayers.map { .int($0) }),
       "teacher_layers": .int(StageRows.blocks), "lora_rank": .int(StageRows.loraRank),
       "threads": .int(threads),
+      "answers": [
+        "questions": .int(QuestionShape.questions), "batch": .int(QuestionShape.batch),
+        "own": .int(QuestionShape.own),
+        "lengths": .array(QuestionShape.lengths.map { .int($0) }),
+      ],
     ]
     try writeAtomically(work.text(pretty: true), to: scratch("work.json"))
     let model = config.shortened(layers: StageRows.blocks, encoderBlocks: StageRows.blocks)

@@ -18,6 +18,19 @@ enum SampleShape {
   static let supervised = 64
 }
 
+/// The questions that the rows of vlsi-evaluate ask, each about a picture of `SampleShape`.
+enum QuestionShape {
+  static let questions = 32
+  /// About one picture, in the row whose questions share theirs.
+  static let each = 4
+  /// At a time.
+  static let batch = 8
+  /// Tokens of a prompt that are its own: the words of its question and what begins the answer.
+  static let own = 40
+  /// Of the answers in turn: most are a word, some an explanation.
+  static let lengths = [2, 2, 2, 2, 2, 2, 2, 24]
+}
+
 /// What the stages do with one sample, by a model of few blocks of real widths.
 struct StageRows {
   /// Of either encoder: enough for everything between blocks, few enough to be quick.
@@ -32,7 +45,12 @@ struct StageRows {
     self.config = config.shortened(layers: Self.blocks, encoderBlocks: Self.blocks)
   }
 
-  var all: [Row] { [extract, align, finetune, decode] }
+  var all: [Row] {
+    [
+      extract, align, finetune, decode, answers("answers", each: QuestionShape.each),
+      answers("answers-apart", each: 1),
+    ]
+  }
 
   private static let shape =
     "\(SampleShape.patches) patches, \(SampleShape.tokens) tokens, \(blocks) + \(blocks) blocks"
@@ -227,6 +245,60 @@ struct StageRows {
           for _ in 0..<tokens {
             let logits = model.logits(session.step([token]), tape: tape)
             token = Int32(indexOfMaximum(logits.values, logits.count))
+          }
+        }
+      }
+    }
+  }
+
+  /// Questions as vlsi-evaluate asks them: those about one picture behind it, and a waiting one in the
+  /// place of each that is answered. What it needs at least: the prompts' products, and the weights
+  /// once for each token of the answers of a full batch.
+  private func answers(_ name: String, each: Int) -> Row {
+    typealias Shape = QuestionShape
+    let shape =
+      "\(Shape.questions) questions, \(each) a picture, \(SampleShape.tokens) tokens, \(Self.blocks) + \(Self.blocks) blocks"
+    return Row(name: name, shape: shape) {
+      let model = model()
+      let sample = sample()
+      let shared = SampleShape.tokens - Shape.own
+      let weights =
+        model.head.count
+        + model.language.blocks.flatMap(\.projections).reduce(0) { $0 + $1.weight.count }
+      let pictures = Shape.questions / each
+      let tokens = (0..<Shape.questions).reduce(0) { $0 + Shape.lengths[$1 % Shape.lengths.count] }
+      let prompts =
+        Double(pictures) * (encoding + needs.forwardOperations(lengths: [shared]))
+        + Double(Shape.questions) * needs.forwardOperations(lengths: [Shape.own])
+      return Work(
+        needs: Limit.products(prompts).merging(
+          [.read: 2 * Double(tokens * weights) / Double(Shape.batch)]) { $0 + $1 },
+        rate: Work.rate(Double(Shape.questions), "questions/s")
+      ) {
+        var generator = SplitMix64(seed: 7)
+        var picture = 0
+        return try seconds {
+          try model.answer(
+            readouts: [model.readout],
+            GenerationSettings(maxNewTokens: Shape.lengths.max() ?? 1, stop: []),
+            bounds: BatchBounds(answers: Shape.batch, tokens: 4096), name: { "\($0)" },
+            between: {}, onToken: { _, _ in }
+          ) {
+            guard picture < pictures else { return nil }
+            defer { picture += 1 }
+            let prompts = (0..<each).map { _ in
+              var prompt = sample
+              for place in shared..<SampleShape.tokens {
+                prompt.inputIDs[place] = Int32(generator.below(10_000))
+              }
+              return prompt
+            }
+            var group = SharedPrompt.grouping(prompts, imageToken: Int32(config.imageTokenID))[0]
+            group.lengths = (0..<each).map {
+              Shape.lengths[(picture * each + $0) % Shape.lengths.count]
+            }
+            return group
+          } completed: { _, _ in
           }
         }
       }

@@ -43,19 +43,8 @@ struct Examination {
         : stage.preset.prepare.bounding(parts.images, at: bounded)
     }
     self.parts = parts
-    switch settings.prompt {
-    case "auto":
-      style = type(of: backbone.config).hasAdaptedQuestions ? .adapted : .benchmark
-    case "adapted": style = .adapted
-    case "benchmark": style = .benchmark
-    default:
-      guard settings.prompt.contains("{question}") else {
-        throw Failure(
-          .badPreset, "a template without the question", at: "evaluate.prompt",
-          expected: "auto, adapted, benchmark, or a text with {question}", found: settings.prompt)
-      }
-      style = .template(settings.prompt)
-    }
+    style = try PromptStyle(
+      setting: settings.prompt, hasAdapted: type(of: backbone.config).hasAdaptedQuestions)
   }
 
   private func opened(_ path: String, limit: Int? = nil) throws -> Benchmark {

@@ -35,17 +35,16 @@ enum DataSetText {
 
   /// The benchmark in VLMEvalKit's columns.
   static func table(_ items: [Item]) -> String {
-    var text = "index\timage_path\tquestion\tanswer\tcategory\n"
-    var index = 0
-    for item in items {
-      for question in item.questions {
-        text +=
-          "\(index)\t\(item.image)\t\(question.text)\t\(question.answer)\t"
-          + "\(question.task.rawValue)\n"
-        index += 1
-      }
+    let rows = items.flatMap { item in item.questions.map { (item, $0) } }
+    let lines = rows.enumerated().map { index, row in
+      let (item, question) = row
+      let gold = question.gold
+      return [
+        String(index), item.image, question.text, gold.options.first ?? "",
+        gold.options.last ?? "", gold.answer, question.task.rawValue, gold.rule,
+      ].joined(separator: "\t") + "\n"
     }
-    return text
+    return "index\timage_path\tquestion\tA\tB\tanswer\tcategory\trule\n" + lines.joined()
   }
 
   private static func entry(

@@ -191,8 +191,20 @@ struct DataSetTests {
     let items = try maker().items(.test)
     let questions = try Benchmark.parse(Array(DataSetText.table(items).utf8), place: "test.tsv")
       .map { try $0.result.get() }
-    #expect(questions.map(\.answer) == items.flatMap(\.questions).map(\.answer))
     #expect(Set(questions.map(\.category)).count == Task.allCases.count)
+    let rules = Dictionary(grouping: questions) { $0.columns["rule"] ?? "" }
+    #expect(Set(rules.keys) == ["choice", "yes_no", "exact", "number"])
+    #expect(rules["exact"]?.contains { $0.accepted.count == 3 } == true)
+    let letters = rules["choice", default: []].map(\.answer)
+    #expect(Set(letters) == ["A", "B"])
+    for (row, question) in zip(questions, items.flatMap(\.questions)) {
+      #expect(row.columns["rule"] == Prediction("", for: row).rule)
+      #expect(Prediction(question.answer, for: row).isCorrect, "\(row)")
+      for wrong in question.wrong {
+        #expect(!Prediction(wrong, for: row).isCorrect, "\(wrong) \(row)")
+      }
+      #expect(!Prediction("", for: row).isCorrect)
+    }
   }
 
   @Test("A file of scans that is none is refused")

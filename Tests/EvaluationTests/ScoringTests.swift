@@ -53,6 +53,22 @@ struct ScoringTests {
   }
 
   @Test(
+    "A number is the last one of an answer, in figures or words, within 5%",
+    arguments: [
+      ("the red bar has the value three", "3", true), ("3", "3", true), ("It is 3.1.", "3", true),
+      ("3.2", "3", false), ("from 2 to 3", "3", true), ("from 3 to 2", "3", false),
+      ("1,234.5 km²", "1234.5", true), ("$1,200", "1234", true), ("12%", "12", true),
+      ("about −4°", "-4", true), ("minus four", "-4", true), ("4", "-4", false),
+      ("0", "0", true), ("0.01", "0", false), ("zero", "0", true), ("(Three)", "3", true),
+      ("none", "0", false), ("", "0", false), ("nan", "0", false), ("1e999", "3", false),
+      ("inf", "3", false), ("five", "[5, 7]", true), ("7", "[5, 7]", true), ("6", "[5, 7]", false),
+      ("x2y", "2", true), (".5", "0.5", true), ("-", "3", false), ("twenty", "20", true),
+    ])
+  func number(prediction: String, answer: String, isRight: Bool) {
+    #expect(EvaluationTests.isRight(NumberRule(), prediction, question(answer)) == isRight)
+  }
+
+  @Test(
     "Yes or no is the one of the two that stands there alone",
     arguments: [
       ("Yes", "yes", true), ("yes, there is", "Yes", true), ("No.", "yes", false),

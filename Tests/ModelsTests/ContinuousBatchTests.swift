@@ -62,7 +62,8 @@ import Testing
     let one = try prompt(goldens, "one_image")
     var other = one
     for place in other.images[0].patches.indices { other.images[0].patches[place] *= -1 }
-    let groups = SharedPrompt.grouping([one, other, one], imageToken: Int32(model.config.imageTokenID))
+    let groups = SharedPrompt.grouping(
+      [one, other, one], imageToken: Int32(model.config.imageTokenID))
     #expect(groups.count == 3)
     let settings = GenerationSettings(maxNewTokens: 8, stop: [])
     let found = try model.generate([one, other, one], settings).map(\.tokens)
@@ -86,7 +87,8 @@ import Testing
       var settings = GenerationSettings(maxNewTokens: 9, stop: stop)
       if beams > 1 { settings.method = .beams(BeamSearch(beams: beams)) }
       let expected = try prompts.map { try model.generate([$0], settings)[0] }
-      var waiting = SharedPrompt.grouping(prompts, imageToken: Int32(model.config.imageTokenID))[...]
+      var waiting = SharedPrompt.grouping(prompts, imageToken: Int32(model.config.imageTokenID))[
+        ...]
       var found = [Answer?](repeating: nil, count: prompts.count)
       var order: [Int] = []
       var spoken = 0, steps = 0

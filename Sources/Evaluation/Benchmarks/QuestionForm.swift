@@ -8,6 +8,24 @@ public enum PromptStyle: Sendable, Equatable {
   case benchmark
   /// A text with `{hint}`, `{question}` and `{options}` in it.
   case template(String)
+
+  /// What `evaluate.prompt` names: `auto`, `adapted`, `benchmark`, or a text with `{question}` in it.
+  /// - Parameter hasAdapted: the model's family has words of its own, which `auto` takes.
+  /// - Throws: `Failure` 78 for a text without the question.
+  public init(setting: String, hasAdapted: Bool) throws {
+    switch setting {
+    case "auto": self = hasAdapted ? .adapted : .benchmark
+    case "adapted": self = .adapted
+    case "benchmark": self = .benchmark
+    default:
+      guard setting.contains("{question}") else {
+        throw Failure(
+          .badPreset, "a template without the question", at: "evaluate.prompt",
+          expected: "auto, adapted, benchmark, or a text with {question}", found: setting)
+      }
+      self = .template(setting)
+    }
+  }
 }
 
 /// A part of what a model is asked.

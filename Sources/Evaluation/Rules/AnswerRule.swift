@@ -27,7 +27,7 @@ public enum AnswerRules {
   /// A new one is a type of its own and a line here.
   public static let all: [any AnswerRule] = [
     ExactRule(), ChoiceRule(), YesNoRule(), RelaxedAccuracy(), ANLS(), VQAAccuracy(),
-    MathVistaRule(), JudgeRule(),
+    NumberRule(), MathVistaRule(), JudgeRule(),
   ]
 
   /// The rule of a name.
