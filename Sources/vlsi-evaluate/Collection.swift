@@ -53,23 +53,28 @@ struct Collection {
       ])
   }
 
-  /// An evaluation on one benchmark alone, made before others joined it, becomes that one's part.
+  /// An evaluation on one benchmark alone, made before others joined it, becomes that one's part. It
+  /// is moved as a whole, so whoever is stopped in between, or works beside, finds it whole.
   private func adoptSingle(_ output: String, into parts: String) throws {
-    guard let manifest = try? ArtifactReader.manifest(in: output), manifest.kind == .evaluation,
-      let path = manifest.facts["benchmark"]?.asString
-    else { return }
-    let folder = Files.join(parts, Benchmark.name(of: path))
-    guard !Files.exists(folder) else { return }
+    let output = String(output.reversed().drop { $0 == "/" }.reversed())
+    let aside = output + ".adopting"
+    func single(_ folder: String) -> String? {
+      guard let manifest = try? ArtifactReader.manifest(in: folder), manifest.kind == .evaluation,
+        let path = manifest.facts["benchmark"]?.asString
+      else { return nil }
+      return Files.join(parts, Benchmark.name(of: path))
+    }
+    func move(_ folder: String, to place: String) throws {
+      do { try Files.move(folder, to: place) } catch  where Files.exists(place) {}
+    }
+    if let part = single(output), !Files.exists(part), !Files.exists(aside) {
+      try move(output, to: aside)
+    }
+    guard let part = single(aside) else { return }
+    try Files.makeDirectory(output)
+    let others = Files.join(aside, ArtifactWriter.partsName)
+    if Files.exists(others), !Files.exists(parts) { try move(others, to: parts) }
     try Files.makeDirectory(parts)
-    let names = try Files.list(output).filter {
-      !$0.hasPrefix(".") && $0 != ArtifactWriter.partsName
-    }
-    let moving = folder + ".partial"
-    try Files.makeDirectory(moving)
-    // The manifest first: without it nothing is taken for finished.
-    for name in names.sorted(by: { one, _ in one == "manifest.json" }) {
-      try Files.move(Files.join(output, name), to: Files.join(moving, name))
-    }
-    try Files.move(moving, to: folder)
+    try move(aside, to: part)
   }
 }
