@@ -5,7 +5,7 @@
 
 static := .build/static
 programs = $(notdir $(wildcard Sources/vlsi-*))
-version = $(shell sed -n 's/.* static let version = "\(.*\)"/\1/p' Sources/StageKit/Stages/Stage.swift)
+version = $(shell sed -n 's/.* static let current = "\(.*\)"/\1/p' Sources/Artifacts/Version.swift)
 archive = vlsi-$(version)-$(shell uname -m)
 
 # Taken as it stands: blanks, quotes and dollars are letters of a path.

@@ -40,7 +40,6 @@ public final class ArtifactWriter: Sendable {
   private let execution: JSON
   private let threads: Int
   private let program: String
-  private let version: String
   private let level: Int32
   private let start = ContinuousClock.now
   private let lease: Mutex<Lease?>
@@ -71,7 +70,7 @@ public final class ArtifactWriter: Sendable {
   public init(
     directory: String, kind: ArtifactKind, settings: JSON, execution: JSON = [:],
     inputs: [String: String] = [:], seed: UInt64? = nil, threads: Int = 1,
-    samplesPerShard: Int = 128, program: String? = nil, version: String = "0.1.0",
+    samplesPerShard: Int = 128, program: String? = nil,
     redo: String? = nil, discard: Bool = false, level: Int32 = 1, share: Share = .all,
     patience: Duration? = nil, before: () throws -> Void = {}
   ) throws {
@@ -86,7 +85,6 @@ public final class ArtifactWriter: Sendable {
     self.execution = execution
     self.threads = threads
     self.program = program ?? CommandLine.arguments.first.map(Files.name(of:)) ?? "vlsi"
-    self.version = version
     self.level = level
     identity = recipe.identity
 
@@ -316,8 +314,8 @@ public final class ArtifactWriter: Sendable {
         kind: kind, tensors: ArtifactWriter.tensors(journal), shards: shards,
         samplesPerShard: samplesPerShard, files: files.values.sorted { $0.file < $1.file },
         logs: try logs(), settings: recipe.settings, execution: execution, inputs: recipe.inputs,
-        facts: facts, seed: recipe.seed, threads: threads, program: program, version: version,
-        wallSeconds: wallSeconds ?? spent / .seconds(1),
+        facts: facts, seed: recipe.seed, threads: threads, program: program,
+        version: Version.current, wallSeconds: wallSeconds ?? spent / .seconds(1),
         peakBytes: peakBytes ?? ArtifactWriter.peakBytes())
     }
     try writeAtomically(manifest.json.text(pretty: true), to: path(Manifest.fileName))

@@ -20,6 +20,12 @@ public enum Files {
     path.utf8.split(separator: slash).last.flatMap { String($0) } ?? path
   }
 
+  /// A path without slashes behind it.
+  public static func trimmed(_ path: String) -> String {
+    let end = path.utf8.lastIndex { $0 != slash }.map { path.utf8.index(after: $0) }
+    return end.map { String(path[..<$0]) } ?? String(path.prefix(1))
+  }
+
   /// The folder that a path lies in.
   public static func parent(of path: String) -> String {
     guard let end = path.utf8.lastIndex(of: slash) else { return "." }

@@ -21,7 +21,7 @@ struct TokenByToken: AnswerSearch {
   private let limit: Int
   private let name: () -> String
   private let onToken: (Int32) throws -> Void
-  private var choose: (UnsafeMutablePointer<Float>, Int) -> Int32
+  private let choose: (UnsafeMutablePointer<Float>, Int) -> Int32
   private var seen: Set<Int32>
   private var going = false
   private(set) var answer = Answer()
@@ -38,10 +38,11 @@ struct TokenByToken: AnswerSearch {
     self.name = name
     self.onToken = onToken
     seen = Set(settings.repetitionPenalty == 1 ? [] : prompt)
-    choose = { Int32(indexOfMaximum($0, $1)) }
     if case .sampling(let sampling) = settings.method {
       var generator = sampling.generator(number)
       choose = { sampling.draw($0, $1, using: &generator) }
+    } else {
+      choose = { Int32(indexOfMaximum($0, $1)) }
     }
   }
 

@@ -16,6 +16,11 @@ public struct SharedPrompt: Sendable {
     endings = [isSeen ? Array(prompt.inputIDs.suffix(1)) : prompt.inputIDs]
   }
 
+  private init(beginning: ModelSample, endings: [[Int32]]) {
+    self.beginning = beginning
+    self.endings = endings
+  }
+
   /// Tokens of all of them, the beginning counted once.
   public var tokens: Int {
     endings.reduce(beginning?.inputIDs.count ?? 0) { $0 + $1.count }
@@ -44,11 +49,11 @@ public struct SharedPrompt: Sendable {
       groups.append((number..<number + 1, prompt.inputIDs.count - 1))
     }
     return groups.map { members, common in
-      guard members.count > 1 else { return SharedPrompt(prompts[members.lowerBound]) }
-      var shared = SharedPrompt(prompts[members.lowerBound])
-      shared.beginning = prompts[members.lowerBound].first(common)
-      shared.endings = members.map { Array(prompts[$0].inputIDs[common...]) }
-      return shared
+      let first = prompts[members.lowerBound]
+      guard members.count > 1 else { return SharedPrompt(first) }
+      return SharedPrompt(
+        beginning: first.first(common),
+        endings: members.map { Array(prompts[$0].inputIDs[common...]) })
     }
   }
 }

@@ -52,7 +52,7 @@ public struct LayerAnswers: Sendable {
       let questions = LayerAnswers.chosen(benchmark.questions, count: count)
       rows = questions.map { Row(question: $0, image: nil, given: []) }
       for backbone in ["student", "model"] {
-        let layers = try AnsweringLayers(run, backbone)
+        let layers = try AnsweringLayers(run, backbone, prompt: asked.prompt)
         for number in rows.indices {
           let pictures = try questions[number].pictures.map {
             try benchmark.image($0)
@@ -62,8 +62,8 @@ public struct LayerAnswers: Sendable {
             (
               backbone,
               try layers.ask(
-                questions[number], pictures, kind: benchmark.kind, prompt: asked.prompt,
-                maxNewTokens: maxNewTokens, between: between)
+                questions[number], pictures, kind: benchmark.kind, maxNewTokens: maxNewTokens,
+                between: between)
             ))
         }
       }
@@ -91,10 +91,12 @@ public struct LayerAnswers: Sendable {
 private struct AnsweringLayers {
   private let backbone: Backbone
   private let builder: PromptBuilder
+  private let style: PromptStyle
   private let defaults: GenerationDefaults
   private let readouts: [(layer: String, readout: Readout)]
 
-  init(_ run: Run, _ role: String) throws {
+  /// - Parameter prompt: the setting `evaluate.prompt`
+  init(_ run: Run, _ role: String, prompt: String) throws {
     let contender: Contender = role == "model" ? .model : .student
     guard
       let directory = run.evaluations(of: contender).first?.artifact.manifest.facts["model"]?
@@ -102,6 +104,8 @@ private struct AnsweringLayers {
     else { throw Failure(.inputMissing, "the \(contender.label) was not evaluated", at: run.path) }
     backbone = try Backbone(directory)
     builder = PromptBuilder(backbone.parts)
+    style = try PromptStyle(
+      setting: prompt, hasAdapted: type(of: backbone.config).hasAdaptedQuestions)
     defaults = try GenerationDefaults(directory: directory)
     let verbalizers = try VerbalizerSet(run, of: role)
     let text = backbone.config.text
@@ -118,21 +122,14 @@ private struct AnsweringLayers {
   }
 
   func ask(
-    _ question: BenchmarkQuestion, _ pictures: [RGBImage], kind: BenchmarkKind, prompt: String,
-    maxNewTokens: Int, between: () throws -> Void
+    _ question: BenchmarkQuestion, _ pictures: [RGBImage], kind: BenchmarkKind, maxNewTokens: Int,
+    between: () throws -> Void
   ) throws -> [LayerAnswers.Answered] {
-    let style = try PromptStyle(
-      setting: prompt, hasAdapted: type(of: backbone.config).hasAdaptedQuestions)
-    var shown: [RGBImage] = []
-    let content = kind.prompt(question, style).map { part -> Turn.Part in
-      switch part {
-      case .text(let text): return .text(text)
-      case .picture(let number):
-        shown.append(pictures[number])
-        return .image
-      }
-    }
-    let prompt = try builder.prompt([Turn(role: .user, content: content)], images: shown)
+    let parts = kind.prompt(question, style)
+    let content: [Turn.Part] = parts.map { part in part.text.map { .text($0) } ?? .image }
+    let prompt = try builder.prompt(
+      [Turn(role: .user, content: content)],
+      images: parts.compactMap { $0.picture }.map { pictures[$0] })
     guard backbone.model.room(after: prompt) > 0 else {
       throw Failure(
         .badData, "the question fills all positions of the model", at: "question \(question.index)")

@@ -56,8 +56,7 @@ struct Collection {
   /// An evaluation on one benchmark alone, made before others joined it, becomes that one's part. It
   /// is moved as a whole, so whoever is stopped in between, or works beside, finds it whole.
   private func adoptSingle(_ output: String, into parts: String) throws {
-    let output = String(output.reversed().drop { $0 == "/" }.reversed())
-    let aside = output + ".adopting"
+    let aside = Files.trimmed(output) + ".adopting"
     func single(_ folder: String) -> String? {
       guard let manifest = try? ArtifactReader.manifest(in: folder), manifest.kind == .evaluation,
         let path = manifest.facts["benchmark"]?.asString

@@ -116,29 +116,28 @@ struct Examination {
       of: Array(questions.indices), to: writer, unit: "questions",
       label: benchmark.name, note: { known.text }
     ) { members, append, advance in
-      var records: [Record] = []
-      var scores: [(index: Int, score: Double)] = []
+      var asked: [(record: Record, score: Double)] = []
       try examiner.answers(members.map { questions[$0] }, between: stage.checkInterrupt) {
         place, answer in
         let index = members[place]
         switch answer {
         case .success(let tokens):
           let prediction = examiner.prediction(tokens, questions[index])
-          scores.append((index, prediction.score ?? 0))
           known.add(prediction)
           let tensor = RawTensor(int32: tokens, shape: [tokens.count])
-          records.append(Record(index: index, tensors: ["answer": tensor]))
+          asked.append(
+            (Record(index: index, tensors: ["answer": tensor]), prediction.score ?? 0))
         case .failure(let failure):
-          records.append(Rejects.record(failure, of: index))
+          asked.append((Rejects.record(failure, of: index), 0))
           try rejects.add(
             "\(failure)", failure.code, questions[index], at: places[index])
         }
         advance(1)
       }
-      for record in records.sorted(by: { $0.index < $1.index }) { try append(record) }
       // In one order, whichever answer was complete first: sums are rounded.
-      let correct = scores.sorted { $0.index < $1.index }.reduce(0) { $0 + $1.score }
-      return [("correct", .number(correct))]
+      asked.sort { $0.record.index < $1.record.index }
+      for member in asked { try append(member.record) }
+      return [("correct", .number(asked.reduce(0) { $0 + $1.score }))]
     }
     guard isWhole else { return nil }
     let answered = try writer.shards.flatMap { shard in

@@ -123,15 +123,9 @@ struct Examiner {
     _ question: BenchmarkQuestion, seen: inout [[BenchmarkQuestion.Picture]: [ModelImage]]
   ) throws -> Result<ModelSample, Failure> {
     do {
-      var shown: [BenchmarkQuestion.Picture] = []
-      let content = benchmark.kind.prompt(question, style).map { part -> Turn.Part in
-        switch part {
-        case .text(let text): return .text(text)
-        case .picture(let number):
-          shown.append(question.pictures[number])
-          return .image
-        }
-      }
+      let parts = benchmark.kind.prompt(question, style)
+      let content: [Turn.Part] = parts.map { part in part.text.map { .text($0) } ?? .image }
+      let shown = parts.compactMap { $0.picture }.map { question.pictures[$0] }
       let images = try seen[shown] ?? builder.prepared(shown.map { try benchmark.image($0) })
       seen[shown] = images
       let prompt = try builder.prompt([Turn(role: .user, content: content)], images: images)

@@ -97,7 +97,7 @@ struct GenerateCommand: StageCommand {
         vlsi-generate --model runs/tiny/model --image scan.png --prompt "Which digit is this?" \
       --verbalizers runs/tiny/verbalizers/student --layers all
       """,
-    version: Stage.version)
+    version: Version.current)
 
   func validate() throws {
     if layer != nil, layers != nil {

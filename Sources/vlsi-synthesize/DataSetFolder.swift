@@ -1,3 +1,4 @@
+import Artifacts
 import Failures
 import Foundation
 import StageKit
@@ -27,7 +28,7 @@ struct DataSetFolder {
   ///   74 when writing fails; 75 after a signal.
   func write(to path: String) throws {
     let manager = FileManager.default
-    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+    let path = Files.trimmed(path)
     let existing = (try? manager.contentsOfDirectory(atPath: path)) ?? []
     if existing.contains(DataSetFolder.facts),
       let text = manager.contents(atPath: "\(path)/\(DataSetFolder.facts)"),
@@ -96,7 +97,7 @@ struct DataSetFolder {
     try save(card(summaries), to: "\(folder)/README.md")
     let parts = SettingValue.object(summaries.map { ($0.split.rawValue, $0.facts) }).json
     try save(
-      "{\"format_version\": 1, \"program\": \"\(Synthesize.name) data \(Stage.version)\",\n"
+      "{\"format_version\": 1, \"program\": \"\(Synthesize.name) data \(Version.current)\",\n"
         + "\"settings\": \(settings),\n\"splits\": \(parts)}\n",
       to: "\(folder)/\(DataSetFolder.facts)")
   }
@@ -188,7 +189,7 @@ struct DataSetFolder {
 
       Pictures of 64 × 64 pixels, a grid of 4 × 4 cells with objects, bars or handwritten digits,
       and questions about them, answered in short sentences. Made by
-      `\(Synthesize.name) data` \(Stage.version) with seed \(maker.seed): the same seed gives the same bytes.
+      `\(Synthesize.name) data` \(Version.current) with seed \(maker.seed): the same seed gives the same bytes.
 
       \(header)
       |---|---:|---:|---:|

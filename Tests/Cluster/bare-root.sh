@@ -106,7 +106,7 @@ says_what_lacks() {
 }
 versions() {
   local name version
-  version=$(sed -n 's/.* static let version = "\(.*\)"/\1/p' "$repository/Sources/StageKit/Stages/Stage.swift")
+  version=$(sed -n 's/.* static let current = "\(.*\)"/\1/p' "$repository/Sources/Artifacts/Version.swift")
   for name in "${programs[@]}"; do
     echo "$name: $(inside "$@" "$prefix/bin/$name" --version 2>&1)"
   done | sort > "$work/versions"

@@ -8,16 +8,10 @@ import Testing
 /// Prompts that share a beginning, and prompts that take the seats of others, are answered as each is
 /// alone.
 @Suite struct ContinuousBatchTests {
-  private func prompt(_ goldens: Goldens, _ name: String) throws -> ModelSample {
-    var sample = try goldens.modelSample(name)
-    sample.inputIDs = Array(sample.inputIDs[..<(try #require(goldens.model.prompts[name]))])
-    return sample
-  }
-
   /// Several questions about the picture of each case, of several lengths, some of them twice.
   private func prompts(_ goldens: Goldens) throws -> [ModelSample] {
     try goldens.model.cases.flatMap { name in
-      let prompt = try prompt(goldens, name)
+      let prompt = try goldens.prompt(name)
       let endings: [[Int32]] = [[], [5, 9, 2], [5, 9], [7, 7, 7, 7, 7, 7, 3], [5, 9]]
       return endings.map { ending in
         var sample = prompt
@@ -59,7 +53,7 @@ import Testing
 
   @Test func picturesAreNotMixedUp() throws {
     let goldens = try Goldens("a"), model = try goldens.load()
-    let one = try prompt(goldens, "one_image")
+    let one = try goldens.prompt("one_image")
     var other = one
     for place in other.images[0].patches.indices { other.images[0].patches[place] *= -1 }
     let groups = SharedPrompt.grouping(

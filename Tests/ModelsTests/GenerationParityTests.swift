@@ -7,19 +7,13 @@ import Testing
 /// Answers are those of transformers' `generate`: with the two tiny golden checkpoints, and with one
 /// that has Qwen2-VL's real vocabulary.
 @Suite struct GenerationParityTests {
-  private func prompt(_ goldens: Goldens, _ name: String) throws -> ModelSample {
-    var sample = try goldens.modelSample(name)
-    sample.inputIDs = Array(sample.inputIDs[..<(try #require(goldens.model.prompts[name]))])
-    return sample
-  }
-
   @Test(arguments: Goldens.models) func alone(model name: String) throws {
     let goldens = try Goldens(name)
     let model = try goldens.load()
     for sample in goldens.model.cases {
       let expected = try goldens.int32s("generate/\(sample)")
       let found = try model.generate(
-        [try prompt(goldens, sample)],
+        [try goldens.prompt(sample)],
         GenerationSettings(maxNewTokens: expected.count, stop: []))
       #expect(found.map(\.tokens) == [expected], "\(sample)")
     }
@@ -34,7 +28,7 @@ import Testing
     let end = expected[1][2]
     var streamed = [[Int32]](repeating: [], count: names.count)
     let found = try model.generate(
-      try names.map { try prompt(goldens, $0) }, GenerationSettings(maxNewTokens: 12, stop: [end]),
+      try names.map { try goldens.prompt($0) }, GenerationSettings(maxNewTokens: 12, stop: [end]),
       between: {}
     ) { streamed[$0].append($1) }
     #expect(found.map(\.tokens) == expected.map { Array($0.prefix { $0 != end }) })
@@ -49,7 +43,7 @@ import Testing
       let expected = try goldens.int32s("beams/\(sample)")
       let stop = try #require(goldens.model.stops?[sample])
       let found = try model.generate(
-        [try prompt(goldens, sample)],
+        [try goldens.prompt(sample)],
         GenerationSettings(
           method: .beams(BeamSearch(beams: 5)), maxNewTokens: expected.count, stop: Set(stop)))
       #expect(found[0].tokens == expected.filter { $0 >= 0 }, "\(sample)")

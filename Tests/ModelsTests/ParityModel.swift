@@ -35,6 +35,13 @@ extension Goldens {
     return ModelSample(inputIDs: golden.ids, images: images)
   }
 
+  /// A sample up to where its answer begins.
+  func prompt(_ name: String) throws -> ModelSample {
+    var sample = try modelSample(name)
+    sample.inputIDs = Array(sample.inputIDs[..<(try #require(model.prompts[name]))])
+    return sample
+  }
+
   /// Some cases packed into one batch, with the packed rows that predict and the tokens predicted.
   func packed(
     _ names: [String], for model: VisionLanguageModel

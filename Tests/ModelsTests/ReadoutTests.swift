@@ -27,12 +27,6 @@ import Testing
     return Verbalizer(layer: layer, form: form, finalNorm: model.finalNorm.array, seed: 4)
   }
 
-  private func prompt(_ name: String) throws -> ModelSample {
-    var sample = try goldens.modelSample(name)
-    sample.inputIDs = Array(sample.inputIDs[..<(try #require(goldens.model.prompts[name]))])
-    return sample
-  }
-
   /// The answer by whole passes over prompt and answer.
   private func uncached(
     _ prompt: ModelSample, _ verbalizer: Verbalizer?, count: Int
@@ -58,7 +52,7 @@ import Testing
   func sideBySide(architecture: VerbalizerForm.Architecture) throws {
     let verbalizers = [2, 1, 3].map { verbalizer($0, architecture) }
     let readouts = verbalizers.map(\.readout) + [model.readout]
-    let prompts = [try prompt("one_image"), try prompt("text_only")]
+    let prompts = [try goldens.prompt("one_image"), try goldens.prompt("text_only")]
     let settings = GenerationSettings(maxNewTokens: 8, stop: [])
     let found = try model.generate(prompts, readouts: readouts, settings).map(\.tokens)
     let expected = try prompts.flatMap { prompt in
@@ -86,7 +80,7 @@ import Testing
     let tape = Tape(recording: false)
     var differing = 0
     for name in goldens.model.cases {
-      let prompt = try prompt(name)
+      let prompt = try goldens.prompt(name)
       let found = try model.generate([prompt], readouts: [model.readout, layer], search)[1]
       var sample = prompt
       sample.inputIDs += found.tokens.dropLast()
@@ -137,7 +131,7 @@ import Testing
 
   /// The cache grows past its first room.
   @Test func longAnswer() throws {
-    let prompt = try prompt("text_only")
+    let prompt = try goldens.prompt("text_only")
     let found = try model.generate([prompt], GenerationSettings(maxNewTokens: 80, stop: []))
     #expect(try found[0].tokens == uncached(prompt, nil, count: 80))
   }

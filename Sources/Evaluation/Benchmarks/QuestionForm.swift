@@ -33,6 +33,11 @@ public enum PromptPart: Sendable, Equatable {
   /// The next of the question's pictures, or the one of a number.
   case picture(Int)
   case text(String)
+
+  /// The number of the picture, nil for a text.
+  public var picture: Int? { if case .picture(let number) = self { number } else { nil } }
+  /// Nil for a picture.
+  public var text: String? { if case .text(let text) = self { text } else { nil } }
 }
 
 /// How the questions of a benchmark are put.
@@ -120,7 +125,7 @@ extension BenchmarkQuestion {
   }
 
   /// Hint, question and options, one a line; a question without options as it stands.
-  public var prompt: String {
+  var prompt: String {
     guard options.isEmpty else { return withOptions(chinese: false) }
     return (hint.map { "Hint: \($0)\n" } ?? "") + question
   }

@@ -9,9 +9,6 @@ import Training
 
 /// What a running stage has at hand: settings, log, progress, the clock, the signals.
 public final class Stage: Sendable {
-  /// The version that `--version` prints and manifests record.
-  public static let version = "0.1.0"
-
   /// The program's name, `vlsi-extract`.
   public let name: String
   public let preset: Preset

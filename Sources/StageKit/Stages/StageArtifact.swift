@@ -34,7 +34,7 @@ extension Stage {
       try ArtifactWriter(
         directory: directory, kind: kind, settings: settings, execution: execution, inputs: inputs,
         seed: seeded ? seed : nil, threads: threads, samplesPerShard: samplesPerShard,
-        program: name, version: Stage.version, redo: redo, discard: self.redo, share: share,
+        program: name, redo: redo, discard: self.redo, share: share,
         before: before)
     }
     let wanted = settled(settings, kind, at: directory)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Artifacts
 import Failures
 import Foundation
 import Ranks
@@ -30,7 +31,7 @@ extension StageCommand {
     CommandConfiguration(
       commandName: name, abstract: abstract,
       discussion: example.isEmpty ? "" : "Example:\n  \(example)",
-      version: Stage.version)
+      version: Version.current)
   }
 
   public func run() throws {
@@ -88,7 +89,7 @@ public protocol StageGroup: ParsableCommand {
 extension StageGroup {
   public static var configuration: CommandConfiguration {
     CommandConfiguration(
-      commandName: name, abstract: abstract, version: Stage.version, subcommands: stages)
+      commandName: name, abstract: abstract, version: Version.current, subcommands: stages)
   }
 
   /// Parses the command line, runs the stage that it names and ends the process.
