@@ -14,13 +14,20 @@ ifeq ($(wildcard Package.swift),)
 BIN ?= pipeline/../../../bin
 BUILT = $(BIN)/vlsi-plan
 endif
+BIN ?= .build/release
 
 # 1 trains and scores the baselines too, where a run has such presets.
 COMPARE ?= 1
 
 # MARK: Runs
 
-PRESETS := $(patsubst pipeline/%.yaml,%,$(wildcard pipeline/*.yaml))
+STAGES := synthesize prepare extract verbalize target align finetune evaluate report
+# Those in pipeline/, and those that RUN= made (pipeline/derive.mk), with their baselines.
+PRESETS := $(sort $(patsubst pipeline/%.yaml,%,$(wildcard pipeline/*.yaml)) \
+  $(patsubst runs/%/preset.yaml,%,$(wildcard runs/*/preset.yaml)) \
+  $(foreach b,sft last-layer,$(patsubst runs/%/preset-$b.yaml,%-$b,$(wildcard runs/*/preset-$b.yaml))))
+preset = $(firstword $(wildcard pipeline/$1.yaml runs/$1/preset.yaml \
+  $(foreach b,sft last-layer,runs/$(1:%-$b=%)/preset-$b.yaml)) pipeline/$1.yaml)
 # Presets that are parts of another run: its baselines and the making of its checkpoints.
 PARTS := $(foreach n,$(PRESETS),$(filter $(addprefix $n-,sft last-layer teacher student dense lookup),$(PRESETS)))
 RUNS := $(filter-out $(PARTS),$(PRESETS))
@@ -29,6 +36,8 @@ RUNS := $(filter-out $(PARTS),$(PRESETS))
 active = $(foreach n,$(PRESETS),$(if $(filter %-$n runs/$n/%,$1),$n)) \
   $(foreach n,$(PARTS),$(foreach r,teacher student,$(if $(filter $(n:%-$r=$r-%),$1),$n)))
 ACTIVE := $(sort $(call active,$(MAKECMDGOALS)))
+include pipeline/derive.mk
+ifndef DERIVING
 include pipeline/inputs.mk
 include pipeline/slices.mk
 
@@ -39,6 +48,7 @@ include pipeline/stages.mk
 include $(wildcard pipeline/checkpoints.mk)
 include pipeline/ablations.mk
 include pipeline/install.mk
+endif
 # Nothing makes these: `make -B` is not to look for a rule.
 Makefile $(wildcard pipeline/*.mk): ;
 
@@ -98,6 +108,7 @@ lint:
 format:
 	swift format --in-place --recursive Package.swift Sources Tests
 
+ifndef DERIVING
 # MARK: Stages of a run
 
 stage_targets = $(addprefix $1-,$(PRESETS))
@@ -105,7 +116,6 @@ define announce
 @echo "$(<D) is up to date"
 endef
 
-STAGES := synthesize prepare extract verbalize target align finetune evaluate report
 .PHONY: $(foreach s,$(STAGES) distill compare plan check inputs graph status dump verify clean,$(call stage_targets,$s))
 
 $(call stage_targets,synthesize): synthesize-%: runs/%/data/synthesis.json
@@ -179,7 +189,7 @@ redo_targets := $(foreach s,$(STAGES),$(call stage_targets,redo-$s))
 $(redo_targets):
 	@$(MAKE) --no-print-directory inputs-$(redo_run) REMOVED="$(after_$(redo_stage))"
 	rm -rf $(addprefix runs/$(redo_run)/,$(after_$(redo_stage)))
-	@$(MAKE) --no-print-directory distill-$(redo_run)
+	@$(MAKE) --no-print-directory FROM=none distill-$(redo_run)
 redo_stage = $(word 2,$(subst -, ,$@))
 redo_run = $(patsubst redo-$(redo_stage)-%,%,$@)
 
@@ -209,10 +219,26 @@ ARTIFACTS = $(patsubst %/manifest.json,%,$(wildcard $(addprefix runs/$*/,samples
   features/*/manifest.json verbalizers/*/manifest.json targets/manifest.json adapter/manifest.json \
   compare/*/*/manifest.json model/manifest.json evaluation/*/manifest.json report/manifest.json)))
 
-# Of a run that nothing is known about yet, all that there can be.
+# Of a run that nothing is known about yet, all that there can be. What Make would run is stale.
 $(call stage_targets,graph): graph-%:
-	@pipeline/graph.sh runs/$* $(if $(wildcard runs/$*/.preset/embedded),$(call asked,$*),teacher \
+	@VLSI_STALE="$$([ ! -e $(BUILT) ] || $(MAKE) -n --no-print-directory complete-$* 2> /dev/null | \
+	  sed -n 's/.* --output \(runs[^ ]*\).*/\1/p' | tr '\n' ' ')" \
+	  pipeline/graph.sh runs/$* $(if $(wildcard runs/$*/.preset/embedded),$(call asked,$*),teacher \
 	  student model $(call baselines,$*))
+
+# All runs, what sets each apart and what it scores.
+.PHONY: list
+list: | $(BUILT)
+	@[ -n "$(wildcard runs/*)" ] || { echo "there are no runs yet: make distill-tiny"; exit 66; }
+	@$(BIN)/vlsi-dump runs
+
+# What two runs have differently; make says "Error 1" where there is something.
+runs_here := $(patsubst runs/%/,%,$(wildcard runs/*/))
+differences := $(if $(filter diff-%,$(MAKECMDGOALS)),$(foreach a,$(runs_here),$(patsubst %,diff-$a-%,$(runs_here))))
+.PHONY: $(differences)
+$(differences): | $(BUILT)
+	@$(BIN)/vlsi-dump $(wordlist 1,3,$(foreach a,$(runs_here),$(foreach b,$(runs_here),$(if \
+	  $(filter diff-$a-$b,$@),runs/$a --diff runs/$b)))) || [ $$? = 1 ]
 
 # Who is at what, on whichever machine, and when it will be done.
 $(call stage_targets,status): status-%: | $(BUILT)
@@ -231,43 +257,61 @@ $(call stage_targets,verify): verify-%: | $(BUILT)
 $(call stage_targets,clean): clean-%:
 	rm -rf runs/$*
 
+endif
+
 clean:
 	@echo "make clean-NAME removes runs/NAME, rm -r .build the programs"
 
 # MARK: Help
 
+define HELP
+Distils a large vision-language model into a small one, stage by stage.
+
+Whole runs
+  make distill-tiny        everything, on the embedded data
+  make distill-2b TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder [BENCHMARK=test.tsv]
+                           the same with your checkpoints and data; the run remembers them
+  make distill-NAME        for NAME one of: $(RUNS)
+                           (presets: pipeline/NAME.yaml)
+  make compare-NAME        its baselines, trained and scored beside it (COMPARE=0: none)
+  make ablate-NAME         the paper's comparisons over seeds, in one table (docs/ABLATIONS.md)
+
+Before a run
+  make check-NAME          whether preset, checkpoints, data and machine fit together
+  make plan-NAME           what each stage will read, write, hold in memory and take in time
+  make plan-NAME NODES=16 CORES=64 NETWORK=12.5    the same on a cluster, GB/s between its nodes
+
+Parts of a run
+  make STAGE-NAME          one stage and what it needs; STAGE is one of
+                           $(STAGES)
+  make redo-STAGE-NAME     the same stage again and what follows, though nothing changed
+  make STAGE-NAME SET="align.learning_rate=3e-5 align.matching=uniform" RUN=new
+                           as NAME but for these settings, in a run of its own, runs/new
+  FROM=run | none          whose artifacts are linked where they fit (default: every run's)
+  THREADS=n  SEED=n        this call's;  make -n shows the steps, make -j2 takes two side by side
+
+Looking at runs
+  make list                all of them, what sets each apart, and what it scores
+  make diff-A-B            the settings that two of them have differently
+  make graph-NAME          the graph: what of it is made, and what is stale
+  make status-NAME         who is at what, how far, and when it will be done
+  make dump-NAME           what is in every artifact
+  make verify-NAME         every checksum
+  make clean-NAME          remove the run; what others have linked they keep
+
+Several processes and machines (docs/SCALING.md)
+  FANOUT=local:N | slurm   spreads the stages  (NODES= PARTITION= SBATCH= SHARES=)
+  RANKS=N                  trains with N processes under MPI
+
+The programs: $(BIN)/vlsi-* --help
+  make build | test | lint | format | fuzz | test-sanitized
+  make bench | bench-peers | bench-check    (docs/PERFORMANCE.md)
+  make install PREFIX=folder | tarball | deb    for machines without Swift (docs/INSTALL.md)
+  make teacher-tiny, student-tiny           the embedded checkpoints, from random weights
+endef
+export HELP
 help:
-	@echo "Distils a large vision-language model into a small one, stage by stage."
-	@echo
-	@echo "  make distill-tiny        everything, on the embedded data"
-	@echo "  make distill-2b TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder"
-	@echo "                           the same with your checkpoints and data; the run remembers them"
-	@echo
-	@echo "For a run NAME, one of:    $(RUNS)   (presets: pipeline/NAME.yaml)"
-	@echo "  make STAGE-NAME          one stage and what it needs; STAGE is one of"
-	@echo "                           $(STAGES)"
-	@echo "  make redo-STAGE-NAME     the same stage again and what follows, though nothing changed"
-	@echo "  make compare-NAME        its baselines, trained and scored beside it"
-	@echo "  make ablate-NAME         the paper's comparisons over seeds, in one table (docs/ABLATIONS.md)"
-	@echo "  make teacher-tiny, student-tiny   re-make the embedded checkpoints from random weights"
-	@echo "  make check-NAME          whether preset, checkpoints, data and machine fit together"
-	@echo "  make plan-NAME           what each stage will read, write, hold in memory and take in time"
-	@echo "  make graph-NAME          the graph, and what of it is made"
-	@echo "  make status-NAME         who is at what, how far, and when it will be done"
-	@echo "  make dump-NAME           what is in every artifact"
-	@echo "  make verify-NAME         every checksum"
-	@echo "  make clean-NAME          remove the run"
-	@echo "  make -n …                shows the steps (and builds the programs before, where they are not)"
-	@echo "  make -j2 …               takes two branches side by side"
-	@echo "  THREADS=n  SEED=n (this call's)  COMPARE=0 (no baselines)"
-	@echo "  FANOUT=local:N | slurm   spreads the stages  (NODES= PARTITION= SBATCH= SHARES=; docs/SCALING.md)"
-	@echo "  make plan-NAME NODES=16 CORES=64 NETWORK=12.5    the same on a cluster, GB/s between its nodes"
-	@echo "  RANKS=N                  trains with N processes under MPI"
-	@echo
-	@echo "The programs:              $(BIN)/vlsi-* --help"
-	@echo "  make build | test | lint | format | fuzz | test-sanitized"
-	@echo "  make bench | bench-peers | bench-check    (docs/PERFORMANCE.md)"
-	@echo "  make install PREFIX=folder | tarball      for machines without Swift (docs/INSTALL.md)"
+	@echo "$$HELP"
 
 # What is there and is made by nothing, `make -B` asks for too.
 .DEFAULT:

@@ -15,7 +15,7 @@ let unchecked: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
 let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting])] = [
   ("Failures", [], []),
   ("Ranks", ["Failures"], []),
-  ("Kernels", ["CMalloc", "COneDNN", "COpenBLAS"], unchecked + vector),
+  ("Kernels", ["CGlibc", "COneDNN", "COpenBLAS"], unchecked + vector),
   ("Tensors", ["Kernels"], vector),
   ("Artifacts", ["CLMDB", "CXXHash", "CZstd", "Failures", "Kernels"], []),
   ("Checkpoints", ["Failures", "Kernels", "Artifacts"], []),
@@ -50,9 +50,8 @@ let floors: [(name: String, needs: [Target.Dependency], settings: [SwiftSetting]
   (
     "StageKit",
     [
-      "CMalloc", "Failures", "Ranks", "Kernels", "Tensors", "Artifacts", "Imaging", "Models",
-      "Decoding",
-      "Distillation", "Training",
+      "CGlibc", "CTensorBoard", "Failures", "Ranks", "Kernels", "Tensors", "Artifacts", "Imaging",
+      "Models", "Decoding", "Distillation", "Training",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Logging", package: "swift-log"), .product(name: "Yams", package: "Yams"),
     ], []
@@ -96,7 +95,7 @@ let stages: [(name: String, needs: [String])] = [
     "vlsi-align",
     [
       "Kernels", "Tensors", "Artifacts", "Checkpoints", "Models", "Distillation", "Training",
-      "Planning",
+      "Reporting", "Planning",
     ]
   ),
   (
@@ -116,7 +115,7 @@ let stages: [(name: String, needs: [String])] = [
   (
     "vlsi-plan", ["Kernels", "Artifacts", "Checkpoints", "Training", "Evaluation", "Planning"]
   ),
-  ("vlsi-report", ["Kernels", "Artifacts", "Reporting"]),
+  ("vlsi-report", ["Kernels", "Artifacts", "Models", "Reporting"]),
   ("vlsi-compare", ["Artifacts", "Evaluation", "Reporting"]),
   (
     "vlsi-generate",
@@ -165,7 +164,11 @@ let package = Package(
       name: "CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CSPNG", pkgConfig: "spng", providers: [.apt(["libspng-dev"])]),
     .systemLibrary(name: "CWebP", pkgConfig: "libwebpdemux", providers: [.apt(["libwebp-dev"])]),
-    .systemLibrary(name: "CMalloc"),
+    .systemLibrary(name: "CGlibc"),
+    // Made from event.proto by protoc-c.
+    .target(
+      name: "CTensorBoard", exclude: ["event.proto"],
+      linkerSettings: [.linkedLibrary("protobuf-c")]),
     .systemLibrary(name: "CGIF", pkgConfig: "libgif", providers: [.apt(["libgif-dev"])]),
   ]
     + floors.map {

@@ -112,14 +112,14 @@ function write_preset(cell, label, settings, at,   words, n, i, key, value, sect
     sections[section] = sections[section] "  " substr(key, length(section) + 2) ": " value "\n"
   }
   text = "# " label "; written by make ablate-" run " from " list "\n"
-  text = text "extends: ../../../../pipeline/" run ".yaml\n"
+  text = text "extends: ../../../../" preset "\n"
   for (section in sections) text = text "\n" section ":\n" sections[section]
   printf "%s", text > preset_of(cell)
   close(preset_of(cell))
 }
 
 function preset_of(cell) {
-  return cell == own ? "pipeline/" run ".yaml" : folder "/presets/" cell ".yaml"
+  return cell == own ? preset : folder "/presets/" cell ".yaml"
 }
 
 # MARK: Slices

@@ -15,7 +15,7 @@ SPLIT ?= test
 
 # Rules for run $1: only when they are asked for, since they are many.
 # What the user brought enters them by name, never as text: a path may hold anything.
-ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v bin=$(BIN) -v list=$(ABLATIONS) \
+ablation_rules = $(shell $(call in_environment,$1) awk -v run=$1 -v preset=$(call preset,$1) -v bin=$(BIN) -v list=$(ABLATIONS) \
   -v wanted="$(CELLS)" -v seeds="$(SEEDS)" -v embedded=$(EMBEDDED_$1) \
   -v run_student='$$(own_student)' -v run_teacher='$$(own_teacher)' -v dataset='$$(own_dataset)' \
   -v benchmark='$$(own_benchmark)' -v images='$$(own_images)' \

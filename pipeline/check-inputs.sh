@@ -63,6 +63,21 @@ for word; do
         *) refuse 64 "$name: expected local:N or slurm, found $value" ;;
       esac
       ;;
+    STUDENT_ID | TEACHER_ID)
+      case $value in
+        [!A-Za-z0-9]* | */[!A-Za-z0-9]* | *[!A-Za-z0-9._/-]* | */*/* | */)
+          refuse 64 "$name: expected a model's name on the hub, owner/name, found $value" ;;
+        */*) ;;
+        *) refuse 64 "$name: expected a model's name on the hub, owner/name, found $value" ;;
+      esac
+      ;;
+    FROM)
+      case $value in
+        *[!A-Za-z0-9._-]*) refuse 64 "$name: expected the name of a run, or none, found $value" ;;
+        none) ;;
+        *) [ -d "runs/$value" ] || refuse 66 "$name: there is no run runs/$value" ;;
+      esac
+      ;;
     CELLS | SEEDS | SPLIT | ABLATIONS | PARTITION | MPI | NETWORK)
       case $value in
         *[!A-Za-z0-9.,/_+\ -]*)

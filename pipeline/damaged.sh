@@ -6,7 +6,7 @@
 find "$1" -name .verified -not -path '*/superseded-*' 2> /dev/null | while IFS= read -r notes; do
   folder=${notes%/*}
   [ -e "$folder/manifest.json" ] || continue
-  known=$(sed -E -e '/ (metrics|images)\.jsonl$/d' -e 's/^([^ ]*) [^ ]* /\1 /' "$notes")
+  known=$(sed -E -e '/ ((metrics|images)\.jsonl|events\.out\..*)$/d' -e 's/^([^ ]*) [^ ]* /\1 /' "$notes")
   [ -n "$known" ] || continue
   now=$(cd "$folder" && printf '%s\n' "$known" | cut -d' ' -f2- | tr '\n' '\0' |
     xargs -0 stat -c '%s-%.9Y %n' -- 2> /dev/null)

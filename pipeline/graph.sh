@@ -3,7 +3,11 @@
 set -eu
 run=$1
 shift
+stale=" ${VLSI_STALE:-} "
 mark() { # artifact
+  case $stale in
+    *" $run/$1 "*) [ -e "$run/$1/manifest.json" ] && { printf '[!] %s' "$1"; return; } ;;
+  esac
   if [ -e "$run/$1/manifest.json" ] || [ -e "$run/$1/synthesis.json" ]; then
     printf '[x] %s' "$1"
   elif [ -d "$run/$1" ]; then
@@ -39,4 +43,4 @@ printf '\n'
 for name in "$@"; do printf '%s\n' "$(mark "evaluation/$name")"; done
 [ $# -eq 0 ] || echo " |"
 mark report
-printf '\n\n%s\n' "[x] finished   [~] begun   [ ] not yet      in $run"
+printf '\n\n%s\n' "[x] finished   [!] finished, and stale   [~] begun   [ ] not yet      in $run"

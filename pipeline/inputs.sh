@@ -2,7 +2,7 @@
 # What a run needs from outside and where to get it, for `make distill-NAME` without it: NAME's preset
 # says so in its header.
 set -eu
-preset=pipeline/$1.yaml
+preset=$2
 cat <<END
 
 TEACHER    the checkpoint to learn from: a folder with config.json, safetensors, tokenizer.json

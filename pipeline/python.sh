@@ -4,8 +4,9 @@
 # then skipped, visibly.
 set -eu
 folder=.build/python
-# dashscope for the vocabulary that lies in it, tokenizers to compare with: neither needs its own.
-packages="lmdb zstandard safetensors tokenizers==0.23.* dashscope"
+# dashscope for the vocabulary that lies in it, tokenizers to compare with: neither needs its own. Of
+# tensorboard its reader, which needs the three behind it.
+packages="lmdb zstandard safetensors tokenizers==0.23.* dashscope tensorboard numpy protobuf absl-py"
 ready=$folder/ready-$(echo "$packages" | cksum | cut -d ' ' -f 1)
 if [ ! -e "$ready" ]; then
   {

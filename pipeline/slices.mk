@@ -11,9 +11,9 @@ include $(READ:%=runs/%/$(SLICES)/slices.mk)
 
 # The seed on the command line counts for this call alone; SEED and not THREADS is in the slices.
 variants = $(foreach b,sft last-layer dense lookup,$(if $(filter $*-$b,$(PRESETS)), \
-  --variant $b=pipeline/$*-$b.yaml))
+  --variant $b=$(call preset,$*-$b)))
 $(ACTIVE:%=runs/%/$(SLICES)/slices.mk): runs/%/$(SLICES)/slices.mk: FORCE | $(BUILT)
-	@changed=$$($(call in_environment,$*) $(BIN)/vlsi-plan --preset pipeline/$*.yaml$(variants) \
+	@changed=$$($(call in_environment,$*) $(BIN)/vlsi-plan --preset $(call preset,$*)$(variants) \
 	  $(if $(SEED),--seed $(SEED)) --slices $(@D)) || exit; \
 	[ -e $@ ] && [ -z "$$changed" ] || touch $@
 

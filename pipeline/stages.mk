@@ -6,8 +6,6 @@
 
 .SECONDEXPANSION:
 
-BIN ?= .build/release
-
 # What the user brought, by run, as words of a command line; the embedded run brings its own.
 brought = $(if $($1_$*),$(call quote,$($1_$*)))
 teacher = $(or $(call brought,TEACHER),$(if $(EMBEDDED_$*),data/teacher,$(call lacking,TEACHER)))
@@ -16,7 +14,7 @@ dataset = $(or $(call brought,DATASET),$(if $(EMBEDDED_$*),runs/$*/data/train.js
 benchmark = $(or $(call brought,BENCHMARK),$(if $(EMBEDDED_$*),runs/$*/data/test.tsv))
 # Without, the programs take the folder of the data set or of the benchmark.
 images_option = $(if $(IMAGES_$*), --images $(call brought,IMAGES))
-lacking = $(shell pipeline/inputs.sh $* >&2)$(error $* needs $1=…, as in: make distill-$* TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder [BENCHMARK=test.tsv])
+lacking = $(shell pipeline/inputs.sh $* $(call preset,$*) >&2)$(error $* needs $1=…, as in: make distill-$* TEACHER=folder STUDENT=folder DATASET=data.json IMAGES=folder [BENCHMARK=test.tsv])
 
 # The files whose change makes a stage run again, for run $1: the stamps of what the user brought.
 stamp = runs/$1/$(SLICES)/files-$2
@@ -43,7 +41,13 @@ share = $(shell echo $$(($(HERE) / $(jobs) > 0 ? $(HERE) / $(jobs) : 1)))
 threads = $(if $(THREADS), --threads $(THREADS),$(if $(THREADS_$*),$(if \
   $(FANOUT)$(RANKS), --threads $(THREADS_$*)),$(if $(jobs),$(if $(FANOUT),, --threads $(share)))))
 # The common options with preset $1.
-options = --preset pipeline/$1.yaml$(threads)$(if $(SEED), --seed $(SEED))
+options = --preset $(call preset,$1)$(threads)$(if $(SEED), --seed $(SEED))$(foreach i,student teacher,$(if \
+  $($(call upper,$i)_ID), --set run.$i_id=$(call quote,$($(call upper,$i)_ID))))
+upper = $(if $(filter student,$1),STUDENT,TEACHER)
+
+# Those of a stage that makes an artifact: what another run has made already is linked. FROM= names the
+# run that is looked into, or none.
+making = $(call options,$1)$(if $(filter none,$(FROM)),, --reuse runs$(if $(FROM),/$(FROM)))
 
 # Finished artifacts with a file that is gone or changed: their stages look at them.
 DAMAGED := $(foreach n,$(ACTIVE),$(shell pipeline/damaged.sh runs/$n))
@@ -57,13 +61,13 @@ runs/%/data/synthesis.json: runs/%/$(SLICES)/data | $(BUILT)
 	@touch $@
 
 runs/%/samples/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) | $(BUILT)
-	$(shares)$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
+	$(shares)$(BIN)/vlsi-prepare $(call making,$*) --dataset $(dataset)$(images_option) \
 	  --model $(student) --output $(@D)
 
 # Those of a teacher of another family: the same conversations, by its own processor.
 runs/%/samples-teacher/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) \
     $$(call teacher_files,$$*) | $(BUILT)
-	$(shares)$(BIN)/vlsi-prepare $(call options,$*) --dataset $(dataset)$(images_option) \
+	$(shares)$(BIN)/vlsi-prepare $(call making,$*) --dataset $(dataset)$(images_option) \
 	  --model $(teacher) --output $(@D)
 teacher_samples = runs/$1/samples$(if $(OWN_$1),-teacher)
 
@@ -82,28 +86,28 @@ own_survey = $(if $(OWN_$*), --teacher-samples runs/$*/.survey-teacher)
 
 runs/%/features/teacher/manifest.json: $$(call teacher_samples,$$*)/manifest.json \
     runs/%/$(SLICES)/features-teacher $$(call teacher_files,$$*) | $(BUILT)
-	$(shares)$(BIN)/vlsi-extract $(call options,$*) --role teacher --model $(teacher) \
+	$(shares)$(BIN)/vlsi-extract $(call making,$*) --role teacher --model $(teacher) \
 	  --samples $(call teacher_samples,$*) --output $(@D)
 
 runs/%/features/student/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-student $$(call student_files,$$*) | $(BUILT)
-	$(shares)$(BIN)/vlsi-extract $(call options,$*) --role student --model $(student) \
+	$(shares)$(BIN)/vlsi-extract $(call making,$*) --role student --model $(student) \
 	  --samples runs/$*/samples --output $(@D)
 
 runs/%/verbalizers/teacher/manifest.json: runs/%/features/teacher/manifest.json \
     runs/%/$(SLICES)/verbalizers | $(BUILT)
-	$(ranks)$(BIN)/vlsi-verbalize $(call options,$*) --model $(teacher) \
+	$(ranks)$(BIN)/vlsi-verbalize $(call making,$*) --model $(teacher) \
 	  --features runs/$*/features/teacher --output $(@D)
 
 runs/%/verbalizers/student/manifest.json: runs/%/features/student/manifest.json \
     runs/%/$(SLICES)/verbalizers | $(BUILT)
-	$(ranks)$(BIN)/vlsi-verbalize $(call options,$*) --model $(student) \
+	$(ranks)$(BIN)/vlsi-verbalize $(call making,$*) --model $(student) \
 	  --features runs/$*/features/student --output $(@D)
 
 runs/%/targets/manifest.json: runs/%/features/teacher/manifest.json \
     runs/%/verbalizers/teacher/manifest.json runs/%/$(SLICES)/targets \
     $$(if $$(OWN_$$*),runs/%/samples/manifest.json) $$(call student_files,$$*) | $(BUILT)
-	$(shares)$(BIN)/vlsi-target $(call options,$*) --teacher $(teacher) --student $(student) \
+	$(shares)$(BIN)/vlsi-target $(call making,$*) --teacher $(teacher) --student $(student) \
 	  $(if $(OWN_$*),--samples runs/$*/samples )--features runs/$*/features/teacher --verbalizers runs/$*/verbalizers/teacher \
 	  --output $(@D)
 
@@ -118,11 +122,11 @@ seen_option = $(if $(VISUAL_$*),$(if $(shell [ -e $(seen)/manifest.json ] || \
 runs/%/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
     runs/%/$(SLICES)/adapter | $(BUILT)
-	$(ranks)$(BIN)/vlsi-align $(call options,$*) --student $(student) --samples runs/$*/samples$(seen_option) \
+	$(ranks)$(BIN)/vlsi-align $(call making,$*) --student $(student) --samples runs/$*/samples$(seen_option) \
 	  --verbalizers runs/$*/verbalizers/student --targets runs/$*/targets --output $(@D)
 
 runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/$(SLICES)/model | $(BUILT)
-	$(ranks)$(BIN)/vlsi-finetune $(call options,$*) --model $(student) --adapter runs/$*/adapter \
+	$(ranks)$(BIN)/vlsi-finetune $(call making,$*) --model $(student) --adapter runs/$*/adapter \
 	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 # MARK: Two baselines, by presets that extend the run's own: NAME-sft and NAME-last-layer
@@ -130,19 +134,19 @@ runs/%/model/manifest.json: runs/%/adapter/manifest.json runs/%/$(SLICES)/model 
 runs/%/compare/sft/model/manifest.json: runs/%/samples/manifest.json \
     runs/%/$(SLICES)/sft.model $$(call student_files,$$*) \
     | $$(if $$(VISUAL_$$*),runs/%/verbalizers/student/manifest.json) $(BUILT)
-	$(ranks)$(BIN)/vlsi-finetune $(call options,$*-sft) --model $(student) \
+	$(ranks)$(BIN)/vlsi-finetune $(call making,$*-sft) --model $(student) \
 	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 runs/%/compare/last-layer/adapter/manifest.json: runs/%/samples/manifest.json \
     runs/%/verbalizers/student/manifest.json runs/%/targets/manifest.json \
     runs/%/$(SLICES)/last-layer.adapter | $(BUILT)
-	$(ranks)$(BIN)/vlsi-align $(call options,$*-last-layer) --student $(student) \
+	$(ranks)$(BIN)/vlsi-align $(call making,$*-last-layer) --student $(student) \
 	  --samples runs/$*/samples$(seen_option) --verbalizers runs/$*/verbalizers/student \
 	  --targets runs/$*/targets --output $(@D)
 
 runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter/manifest.json \
     runs/%/$(SLICES)/last-layer.model | $(BUILT)
-	$(ranks)$(BIN)/vlsi-finetune $(call options,$*-last-layer) --model $(student) \
+	$(ranks)$(BIN)/vlsi-finetune $(call making,$*-last-layer) --model $(student) \
 	  --adapter runs/$*/compare/last-layer/adapter --samples runs/$*/samples$(seen_option) \
 	  --output $(@D)
 
@@ -153,11 +157,11 @@ runs/%/compare/last-layer/model/manifest.json: runs/%/compare/last-layer/adapter
 HEARD := 64
 runs/%/features/model/manifest.json: runs/%/model/manifest.json runs/%/samples/manifest.json \
     runs/%/$(SLICES)/features-student | $(BUILT)
-	$(single)$(BIN)/vlsi-extract $(call options,$*) --role student --limit $(HEARD) --model runs/$*/model \
+	$(single)$(BIN)/vlsi-extract $(call making,$*) --role student --limit $(HEARD) --model runs/$*/model \
 	  --samples runs/$*/samples$(seen_option) --output $(@D)
 
 define evaluate
-$(shares)$(BIN)/vlsi-evaluate $(call options,$*) --model $1 --benchmark $(benchmark)$(images_option) \
+$(shares)$(BIN)/vlsi-evaluate $(call making,$*) --model $1 --benchmark $(benchmark)$(images_option) \
 	  --output $(@D)
 endef
 
@@ -183,7 +187,7 @@ runs/%/evaluation/last-layer/manifest.json: runs/%/$(SLICES)/evaluation \
 
 # Which models of run $1 are asked: none without a benchmark.
 # Stripped: a blank between two that are not there would count as something.
-baselines = $(strip $(foreach b,sft last-layer,$(if $(wildcard pipeline/$1-$b.yaml),$b)))
+baselines = $(strip $(foreach b,sft last-layer,$(if $(filter $1-$b,$(PRESETS)),$b)))
 asked = $(strip $(if $(call benchmark_files,$1),teacher student model \
   $(if $(filter 1,$(COMPARE)),$(call baselines,$1))))
 evaluations = $(patsubst %,runs/$1/evaluation/%/manifest.json,$(call asked,$1))

@@ -33,6 +33,8 @@ public final class ArtifactWriter: Sendable {
   public let startedOver: String?
   /// Where earlier content was moved until this artifact is finished; nil when there was none.
   public let movedAside: String?
+  /// The artifact of another run that was this one already; nil where there was none.
+  public let linkedFrom: String?
 
   /// Digest of kind, settings, inputs and seed: what a continued run must share.
   public let identity: String
@@ -60,6 +62,8 @@ public final class ArtifactWriter: Sendable {
   ///   - redo: why to make it again though it is there.
   ///   - discard: remove what was there at once instead of moving it aside.
   ///   - level: zstd's level. Floats and noisy pixels, which fill the shards, pack no better at 3.
+  ///   - earlier: a run, or a folder of runs, whose finished artifact of the same recipe is linked in
+  ///     place of being made again; nil looks nowhere.
   ///   - share: which shards this process makes; `finish` is for those that make all.
   ///   - patience: how long another machine's writer is watched that does not count on; nil for 45
   ///     seconds, or what `VLSI_LOCK_PATIENCE` says.
@@ -71,8 +75,8 @@ public final class ArtifactWriter: Sendable {
     directory: String, kind: ArtifactKind, settings: JSON, execution: JSON = [:],
     inputs: [String: String] = [:], seed: UInt64? = nil, threads: Int = 1,
     samplesPerShard: Int = 128, program: String? = nil,
-    redo: String? = nil, discard: Bool = false, level: Int32 = 1, share: Share = .all,
-    patience: Duration? = nil, before: () throws -> Void = {}
+    redo: String? = nil, discard: Bool = false, earlier: String? = nil,
+    level: Int32 = 1, share: Share = .all, patience: Duration? = nil, before: () throws -> Void = {}
   ) throws {
     precondition(samplesPerShard > 0)
     precondition(share == .all || !discard, "a share does not discard what others made")
@@ -95,7 +99,8 @@ public final class ArtifactWriter: Sendable {
       directory: directory, share: share, identity: identity, patience: patience ?? Lease.patience)
     let begun = try ArtifactWriter.begin(
       admission, recipe, redo: redo ?? (discard ? "it is made again as asked" : nil),
-      discard: discard
+      discard: discard,
+      earlier: earlier.flatMap { EarlierArtifacts(in: $0, for: directory) }
     ) {
       do {
         try before()
@@ -109,6 +114,7 @@ public final class ArtifactWriter: Sendable {
     repaired = begun.repaired
     startedOver = begun.startedOver
     movedAside = begun.movedAside
+    linkedFrom = begun.linkedFrom
     lease = Mutex(begun.isComplete ? nil : begun.lease)
     state = Mutex(State(journal: begun.journal))
     checked = CheckedFiles(directory: directory)
@@ -276,9 +282,12 @@ public final class ArtifactWriter: Sendable {
 
   /// Files beside the artifact that tell how it was made, where there are any.
   static let logNames = ["images.jsonl", "metrics.jsonl"]
+  /// What TensorBoard's files begin with, which hold the metrics too.
+  public static let eventPrefix = "events.out.tfevents."
 
   private func logs() throws -> [Manifest.File] {
-    try ArtifactWriter.logNames.compactMap { name in
+    let events = try Files.list(directory).filter { $0.hasPrefix(ArtifactWriter.eventPrefix) }
+    return try (ArtifactWriter.logNames + events).compactMap { name in
       guard let bytes = Files.size(path(name)) else { return nil }
       let file = Manifest.File(
         file: name, bytes: bytes, checksum: try Fingerprint.file(path(name)))

@@ -8,6 +8,8 @@ import Failures
 /// opens the artifact next.
 struct Superseded {
   static let prefix = "superseded-"
+  /// An artifact of another run, while links to its files are made.
+  static let linking = prefix + "linking"
   private static let leaving = ".leaving"
   private static let returning = ".returning"
 
@@ -37,6 +39,7 @@ struct Superseded {
   /// Finishes a move that was cut off. Throws 73, 74.
   func settle() throws {
     for name in names {
+      if name == Superseded.linking { try Files.removeTree(path(name)) }
       if name.hasSuffix(Superseded.leaving) { try leave(name) }
       if name.hasSuffix(Superseded.returning) { try enter(name) }
     }
@@ -73,11 +76,21 @@ struct Superseded {
           ?? Journal.read(in: folder)?.identity == identity
     }
     guard let wanted else { return false }
+    try put(wanted, present: present)
+    return true
+  }
+
+  private func put(_ wanted: String, present: String?) throws {
     if try !contents.isEmpty { _ = try moveAside(identity: present) }
     let name = wanted + Superseded.returning
     try Files.move(path(wanted), to: path(name))
     try enter(name)
-    return true
+  }
+
+  /// Puts the linked artifact in its place: it is finished, so all that it supersedes goes. Throws 73, 74.
+  func takeLinked(_ identity: String, present: String?) throws {
+    try put(Superseded.linking, present: present)
+    try removeAll()
   }
 
   private func enter(_ name: String) throws {

@@ -1,6 +1,8 @@
 /// The exit codes of every program, BSD's `sysexits.h`.
 public enum ExitCode: Int32, Sendable {
   case done = 0
+  /// What was compared is different: an answer, no failure.
+  case different = 1
   /// The command line is wrong.
   case usage = 64
   /// An input exists but its content is bad.

@@ -39,7 +39,7 @@ public struct TrainingMemory: Sendable {
     self.loraRank = loraRank
     self.encodes = encodes
     // Stages side by side each have their share of the cores, and of the memory.
-    let part = min(1, Double(needs.threads) / Double(ProcessInfo.processInfo.activeProcessorCount))
+    let part = min(1, Double(needs.threads) / Double(Cores.usable))
     limit = Int(Double(available ?? 0) * part * TrainingMemory.share)
   }
 

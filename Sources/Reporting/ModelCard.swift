@@ -15,6 +15,7 @@ public struct ModelCard {
   let lineage: Lineage
   /// The model's name, after the run's.
   let name: String
+  let names: HubNames
 
   /// Writes the card of a finished model, or writes it anew where it would be another now.
   /// - Parameter near: folders beside which the artifacts behind the model lie: those of its inputs,
@@ -22,11 +23,19 @@ public struct ModelCard {
   /// - Returns: whether a card is there that says what is known; not so where one was edited.
   /// - Throws: `Failure` 65 or 66 without a finished model, 73 or 74 when it cannot be written.
   @discardableResult
-  public static func write(for model: String, near: [String]) throws -> Bool {
-    let path = Files.join(model, fileName)
+  public static func write(
+    for model: String, near: [String], names: HubNames = HubNames()
+  ) throws -> Bool {
     let card = ModelCard(
-      lineage: try Lineage(model: model, near: near), name: name(of: model))
-    let text = sealed(card.text)
+      lineage: try Lineage(model: model, near: near), name: HubName.ofFolder(model),
+      names: names)
+    return try put(card.text, in: model)
+  }
+
+  /// Writes a card, unless the one that is there was edited; whether it was not.
+  static func put(_ card: String, in directory: String) throws -> Bool {
+    let path = Files.join(directory, fileName)
+    let text = sealed(card)
     if Files.exists(path) {
       let there = String(decoding: try Files.read(path, limit: 1 << 24), as: UTF8.self)
       if there == text { return true }
@@ -49,38 +58,7 @@ public struct ModelCard {
     return sealed(String(text[..<start.lowerBound])) == text
   }
 
-  // MARK: Names
-
-  /// What a model is called by its folder: `runs/2b/model` is 2b, `runs/2b/compare/sft/model`
-  /// 2b-sft.
-  static func name(of directory: String) -> String {
-    let parts = directory.split(separator: "/").map(String.init).filter { $0 != "." }
-    guard let last = parts.last else { return "model" }
-    guard last == "model", parts.count > 1 else { return last }
-    if parts.count > 3, parts[parts.count - 3] == "compare" {
-      return "\(parts[parts.count - 4])-\(parts[parts.count - 2])"
-    }
-    return parts[parts.count - 2]
-  }
-
-  /// The hub's name of a checkpoint, as far as its folder tells: the hub's cache says it, and a
-  /// folder may be called as one of the published ones.
-  static func hubName(of directory: String) -> String {
-    let parts = directory.split(separator: "/").map(String.init).filter { $0 != "." }
-    if let cached = parts.last(where: { $0.hasPrefix("models--") }) {
-      return cached.dropFirst("models--".count).split(separator: "--", maxSplits: 1)
-        .joined(separator: "/")
-    }
-    guard let last = parts.last else { return "model" }
-    let published = ModelFamilies.all.flatMap { $0.published }
-    if let name = published.first(where: { $0.split(separator: "/").last.map(String.init) == last })
-    {
-      return name
-    }
-    let owner = parts.dropLast().last ?? ""
-    if published.contains(where: { $0.hasPrefix(owner + "/") }) { return "\(owner)/\(last)" }
-    return name(of: directory)
-  }
+  // MARK: The base
 
   /// What the manifest of a model is to record about the checkpoint that it is made from, for the
   /// card: its licence, and whether its weights are random.

@@ -1,12 +1,13 @@
 import Artifacts
 import Evaluation
+import Models
 
 extension ModelCard {
   private var base: String {
-    ModelCard.hubName(of: lineage.model.facts["base"]?.asString ?? "a checkpoint")
+    HubName.of(lineage.model.facts["base"]?.asString ?? "a checkpoint", given: names.student)
   }
   private var teacher: String? {
-    lineage.targets?.facts["teacher"]?.asString.map(ModelCard.hubName(of:))
+    lineage.targets?.facts["teacher"]?.asString.map { HubName.of($0, given: names.teacher) }
   }
 
   /// The whole card, without its seal.
@@ -173,7 +174,7 @@ extension ModelCard {
     return rows
   }
 
-  private static func training(_ settings: JSON) -> String {
+  static func training(_ settings: JSON) -> String {
     let batch =
       (settings["samples_per_batch"]?.asInt ?? 1)
       .multipliedReportingOverflow(by: settings["accumulation"]?.asInt ?? 1).partialValue
@@ -320,9 +321,9 @@ extension ModelCard {
     return out
   }
 
-  private static func value(_ json: JSON?) -> String { json?.asString ?? json?.text() ?? "–" }
+  static func value(_ json: JSON?) -> String { json?.asString ?? json?.text() ?? "–" }
 
-  private static func list(_ json: JSON?) -> String {
+  static func list(_ json: JSON?) -> String {
     (json?.asArray ?? []).map { $0.text() }.joined(separator: ", ")
   }
 }

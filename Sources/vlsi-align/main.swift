@@ -6,6 +6,7 @@ import Failures
 import Kernels
 import Planning
 import Models
+import Reporting
 import StageKit
 import Tensors
 import Training
@@ -41,6 +42,7 @@ struct Align: StageCommand {
   static let isParallel = true
 
   func run(stage: Stage) throws {
+    let names = try stage.preset.run.hubNames()
     var settings = stage.preset.align
     let backbone = try Backbone(student)
     let weights = backbone.checkpoint.fingerprint
@@ -108,7 +110,8 @@ struct Align: StageCommand {
       try writer.writeFile(
         AdapterFiles.configuration,
         AdapterFiles.configuration(
-          of: backbone.model, rank: settings.loraRank, alpha: settings.loraAlpha, base: student))
+          of: backbone.model, rank: settings.loraRank, alpha: settings.loraAlpha,
+          base: HubName.of(student, given: names.student)))
       try writer.writeFile(AdapterFiles.weights, AdapterFiles.weights(of: backbone.model))
     case .full:
       try AdapterFiles.writeTrained(backbone.model, to: writer.path(AdapterFiles.trained))
@@ -126,7 +129,9 @@ struct Align: StageCommand {
         "rank": settings.weights == .lora ? .int(settings.loraRank) : .null,
         "student_layers": .array(interaction.verbalizers.layers.map { .int($0) }),
         "teacher_layers": .array(interaction.teacherLayers.map { .int($0) }),
+        "license": ModelCard.facts(ofBase: student)["license"] ?? .null,
       ])
+    try AdapterCard.write(for: output, names: names)
   }
 }
 

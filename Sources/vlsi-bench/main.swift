@@ -34,7 +34,7 @@ struct Bench: StageCommand {
   var peers: String?
   /// Measures this row alone and prints its fields: what the program has its children do.
   @Option(help: .hidden) var row: String?
-  @OptionGroup var common: CommonOptions
+  @OptionGroup var common: ThreadedOptions
 
   func validate() throws {
     if peers?.isEmpty == true { throw ValidationError("--peers names no Python") }

@@ -25,7 +25,7 @@ struct Compare: StageCommand {
   var evaluations: String?
   @Option(help: "Writes the table to FILE.md and FILE.json too.")
   var output: String?
-  @OptionGroup var common: CommonOptions
+  @OptionGroup var common: ThreadedOptions
 
   func run(stage: Stage) throws {
     if let list, let evaluations {

@@ -6,6 +6,8 @@ import StageKit
 
 /// What is different between two artifacts, checkpoints or files.
 struct Difference {
+  /// What is different, and how: by both values, or in words.
+  private var settings: [SettingDifference] = []
   private var lines: [(place: String, what: String)] = []
   private let left: Subject
   private let right: Subject
@@ -22,18 +24,18 @@ struct Difference {
           .badData, "artifacts of different kinds", at: right.path, expected: a.kind.rawValue,
           found: b.kind.rawValue)
       }
-      compare("settings", a.settings.asObject ?? [:], b.settings.asObject ?? [:])
-      compare(
-        "input", a.inputs.mapValues { .string($0) }, b.inputs.mapValues { .string($0) })
-      if a.seed != b.seed {
-        let seeds = [a.seed, b.seed].map { $0.map(String.init) ?? "none" }
-        lines.append(("seed", seeds.joined(separator: " and ")))
-      }
+      settings = SettingDifference.all(Difference.recipe(a), Difference.recipe(b))
       if a.shards.isEmpty {
         compareFiles(a, b)
         if let x = try? left.files(), let y = try? right.files() { try compare(x, y) }
       } else if a.shards.map(\.checksum) != b.shards.map(\.checksum) {
         try compareRecords(limit)
+      }
+    case (.run(let a), .run(let b)):
+      settings = SettingDifference.all(a.settings, b.settings, common: true)
+      let (x, y) = (Set(a.artifacts.map(a.place)), Set(b.artifacts.map(b.place)))
+      for place in x.symmetricDifference(y).sorted(by: naturallyPrecedes) {
+        lines.append((place, "in \(x.contains(place) ? left.path : right.path) only"))
       }
     case (.shard(let a), .shard(let b)):
       try compareRecords(
@@ -41,6 +43,13 @@ struct Difference {
     default:
       try compare(left.files(), right.files())
     }
+  }
+
+  /// Settings, inputs and seed.
+  private static func recipe(_ manifest: Manifest) -> [(name: String, value: JSON)] {
+    manifest.settings.leaves()
+      + manifest.inputs.map { ("input \($0.key)", .string($0.value)) }
+      + [("seed", manifest.seed.map { .string("\($0)") } ?? .string("none"))]
   }
 
   private mutating func compare(_ what: String, _ a: [String: JSON], _ b: [String: JSON]) {
@@ -134,18 +143,39 @@ struct Difference {
       + "\(Human.number(largest)) (relative \(Human.number(relative)))"
   }
 
+  var isEmpty: Bool { settings.isEmpty && lines.isEmpty }
+
   func show(_ format: OutputFormat) {
     if format == .json {
       return Output.json([
-        "equal": .bool(lines.isEmpty),
+        "equal": .bool(isEmpty),
+        "settings": .array(
+          settings.map {
+            [
+              "name": .string($0.name), "left": $0.left ?? .null, "right": $0.right ?? .null,
+            ]
+          }),
         "differences": .array(
           lines.map { ["place": .string($0.place), "what": .string($0.what)] }),
       ])
     }
-    guard !lines.isEmpty else {
+    guard !isEmpty else {
       return Output.line("equal: \(left.path) and \(right.path)")
     }
     Output.line("\(left.path) and \(right.path)")
+    if !settings.isEmpty {
+      Output.line()
+      var table = Table(["setting", left.path, right.path])
+      for setting in settings {
+        table.add(
+          [setting.name]
+            + [setting.left, setting.right].map {
+              Human.line($0?.plain ?? "none", limit: 160)
+            })
+      }
+      table.show()
+    }
+    guard !lines.isEmpty else { return }
     Output.line()
     var table = Table(["different", "how"])
     for line in lines.prefix(Difference.shown) { table.add([line.place, line.what]) }

@@ -10,10 +10,12 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 struct DumpCommand: StageCommand {
   static let name = "vlsi-dump"
-  static let abstract = "Shows what lies in an artifact, a checkpoint, a shard or a tensor file."
+  static let abstract =
+    "Shows what lies in a run, an artifact, a checkpoint, a shard or a tensor file."
   static let example = "vlsi-dump runs/tiny/samples --record 17"
 
-  @Argument(help: "An artifact, a checkpoint, a .safetensors or an .lmdb file.")
+  @Argument(
+    help: "A run or a folder of runs, an artifact, a checkpoint, a .safetensors or an .lmdb file.")
   var path: String
 
   @Option(help: ArgumentHelp("One record, by its sample index.", valueName: "n"))
@@ -25,7 +27,7 @@ struct DumpCommand: StageCommand {
   @Option(help: ArgumentHelp("Rows a up to b, b not included.", valueName: "a:b"))
   var rows: String?
 
-  @Flag(help: "Statistics over everything, by layer or by tensor.")
+  @Flag(help: "Statistics over everything, by layer or by tensor; of an evaluation its scores.")
   var stats = false
 
   @Flag(help: "Read every byte and say whether it is what was written.")
@@ -34,7 +36,9 @@ struct DumpCommand: StageCommand {
   @Flag(help: "How far an artifact, or a run's artifacts, are, and who is at them.")
   var status = false
 
-  @Option(help: ArgumentHelp("Compare with another of the same kind.", valueName: "other"))
+  @Option(
+    help: ArgumentHelp(
+      "Compare with another of the same kind; ends with 1 where they differ.", valueName: "other"))
   var diff: String?
 
   @Option(help: "text, json, npy (one tensor) or safetensors (a record or a tensor).")
@@ -43,7 +47,7 @@ struct DumpCommand: StageCommand {
   @Option(help: ArgumentHelp("The model whose tokenizer decodes the text.", valueName: "dir"))
   var model: String?
 
-  @OptionGroup var common: CommonOptions
+  @OptionGroup var common: ReadingOptions
 
   func validate() throws {
     let modes = [record != nil || tensor != nil, stats, verify, status, diff != nil].count { $0 }
@@ -81,7 +85,9 @@ struct DumpCommand: StageCommand {
     if status { return try RunStatus(path).show(format) }
     let subject = try Subject(path)
     if let diff {
-      try Difference(subject, Subject(diff), limit: stage.limit).show(format)
+      let difference = try Difference(subject, Subject(diff), limit: stage.limit)
+      difference.show(format)
+      if !difference.isEmpty { throw Silent(.different) }
     } else if verify {
       try Verdict(subject, stage: stage).show(format)
     } else if stats {

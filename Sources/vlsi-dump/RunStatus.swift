@@ -10,20 +10,13 @@ struct RunStatus {
   /// - Throws: `Failure(.inputMissing)` where nothing has begun.
   init(_ path: String) throws {
     self.path = path
-    all = RunStatus.find(path, depth: 3)
+    all = RunFolder.artifacts(in: path, depth: 3)
     guard !all.isEmpty else {
       throw Failure(
         .inputMissing,
         Files.isDirectory(path) ? "no artifact there, finished or begun" : "no such folder",
         at: path)
     }
-  }
-
-  private static func find(_ path: String, depth: Int) -> [ArtifactStatus] {
-    if let status = ArtifactStatus(directory: path) { return [status] }
-    guard depth > 0 else { return [] }
-    return ((try? Files.list(path)) ?? []).filter { !$0.hasPrefix(".") }
-      .map { Files.join(path, $0) }.filter(Files.isDirectory).flatMap { find($0, depth: depth - 1) }
   }
 
   func show(_ format: OutputFormat) throws {

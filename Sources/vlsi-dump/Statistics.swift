@@ -12,6 +12,12 @@ struct Statistics {
 
   init(_ subject: Subject, stage: Stage) throws {
     title = "\(subject.path)"
+    if case .artifact(let manifest) = subject.kind, manifest.kind == .evaluation {
+      let path = Files.join(subject.path, "scores.json")
+      columns = ["", ">questions", ">accuracy", ">error"]
+      rows = try Statistics.scores(JSON(parsing: Files.read(path), place: path))
+      return
+    }
     if case .artifact(let manifest) = subject.kind, !manifest.shards.isEmpty {
       let reader = try subject.reader()
       let indices = stage.limit.map { Array(reader.indices.prefix($0)) } ?? reader.indices
@@ -42,6 +48,30 @@ struct Statistics {
         ))
       progress.advance()
     }
+  }
+
+  /// What an evaluation comes to, by category and benchmark: percentages.
+  private static func scores(_ scores: JSON) -> [(name: String, cells: [String], json: JSON)] {
+    func row(_ name: String, _ score: JSON?) -> (name: String, cells: [String], json: JSON) {
+      let figures = ["accuracy", "standard_error"].map { key in
+        score?[key]?.asDouble.map { Human.number(($0 * 10_000).rounded() / 100) } ?? ""
+      }
+      let questions = score?["questions"]?.asInt ?? 0
+      return (name, [name, Human.count(questions)] + figures, score ?? .null)
+    }
+    let categories = (scores["categories"]?.asArray ?? []).map {
+      row($0["name"]?.asString ?? "", $0["score"])
+    }
+    let metrics = (scores["benchmarks"]?.asArray ?? []).flatMap { benchmark in
+      (benchmark["metrics"]?.asArray ?? []).map { metric in
+        let words = [benchmark["name"], metric["name"], metric["group"], metric["split"]]
+          .compactMap { $0?.asString }
+        let name = words.joined(separator: ", ")
+        let value = metric["value"]?.asDouble.map { Human.number(($0 * 100).rounded() / 100) }
+        return (name: name, cells: [name, "", value ?? ""], json: metric)
+      }
+    }
+    return categories + [row("all", scores["overall"])] + metrics
   }
 
   func show(_ format: OutputFormat) {

@@ -11,6 +11,8 @@ struct Subject {
     case checkpoint(Checkpoint)
     case shard(ShardFile)
     case tensorFile(SafetensorsFile)
+    case run(RunFolder)
+    case runs(RunList)
   }
 
   let path: String
@@ -45,8 +47,10 @@ struct Subject {
     if has("adapter_model.safetensors") {
       return .tensorFile(try readSafetensorsFile(Files.join(path, "adapter_model.safetensors")))
     }
+    if let run = RunFolder(path) { return .run(run) }
+    if let runs = RunList(path) { return .runs(runs) }
     throw Failure(
-      .badData, "neither an artifact nor a checkpoint", at: path,
+      .badData, "neither a run, an artifact nor a checkpoint", at: path,
       expected: "a manifest.json or a config.json",
       advice: "A folder without a manifest is unfinished: run its stage again")
   }

@@ -11,6 +11,11 @@ struct Summary {
   init(_ subject: Subject) { self.subject = subject }
 
   func show(_ format: OutputFormat) throws {
+    switch subject.kind {
+    case .run(let run): return run.show(format)
+    case .runs(let runs): return runs.show(format)
+    default: break
+    }
     if format == .json { return Output.json(try json()) }
     switch subject.kind {
     case .artifact(let manifest):
@@ -19,6 +24,7 @@ struct Summary {
         if let tensors = try? subject.files() { showTensors(tensors) }
       }
     case .checkpoint(let checkpoint): showCheckpoint(checkpoint)
+    case .run, .runs: break
     case .shard(let shard): showShard(shard)
     case .tensorFile(let file):
       Output.line(file.path)
@@ -29,6 +35,7 @@ struct Summary {
 
   private func json() throws -> JSON {
     switch subject.kind {
+    case .run, .runs: return .null
     case .artifact(let manifest): return manifest.json
     case .shard(let shard):
       return ["path": .string(shard.path), "samples": .array(shard.indices.map { .int($0) })]
@@ -100,19 +107,10 @@ struct Summary {
     guard !members.isEmpty else { return }
     Output.line()
     var table = Table([title, ""])
-    addMembers(members, prefix: "", to: &table)
-    table.show()
-  }
-
-  /// Members of members get lines of their own, under names joined by dots.
-  private func addMembers(_ members: [String: JSON], prefix: String, to table: inout Table) {
-    for (key, value) in members.sorted(by: { naturallyPrecedes($0.key, $1.key) }) {
-      if case .object(let inner) = value, !inner.isEmpty {
-        addMembers(inner, prefix: "\(prefix)\(key).", to: &table)
-      } else {
-        table.add([prefix + key, Human.line(value.asString ?? value.text(), limit: 90)])
-      }
+    for (name, value) in JSON.object(members).leaves() {
+      table.add([name, Human.line(value.plain, limit: 90)])
     }
+    table.show()
   }
 
   private func showFiles(_ manifest: Manifest) {

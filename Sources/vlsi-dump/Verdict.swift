@@ -52,6 +52,10 @@ struct Verdict {
       let tensors = TensorFiles([file], path: file.path)
       problems = try Verdict.notFinite(tensors, stage: stage)
       checked = Human.plural(tensors.names.count, "tensor")
+    case .run, .runs:
+      throw Failure(
+        .usage, "a run is verified artifact by artifact", at: subject.path,
+        advice: "Give one of its artifacts, or run `make verify-NAME`")
     case .shard(let shard):
       var found: [Failure] = []
       for index in shard.indices {
@@ -118,7 +122,7 @@ struct Verdict {
       "Run its stage again: it makes the damaged shards anew, and nothing else"
     case .artifact: "Run its stage again: it makes anew what is damaged"
     case .checkpoint: "Download it again"
-    case .shard, .tensorFile: "Run its stage again, or download it again"
+    case .shard, .tensorFile, .run, .runs: "Run its stage again, or download it again"
     }
   }
 }

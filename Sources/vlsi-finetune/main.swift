@@ -34,6 +34,7 @@ struct Finetune: StageCommand {
   static let isParallel = true
 
   func run(stage: Stage) throws {
+    let names = try stage.preset.run.hubNames()
     var settings = stage.preset.finetune
     guard !Files.isSame(model, output) else {
       throw Failure(
@@ -74,7 +75,7 @@ struct Finetune: StageCommand {
             advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.")
         })
     else {
-      if stage.ranks.rank == 0 { try writeCard() }
+      if stage.ranks.rank == 0 { try writeCard(names) }
       return
     }
     LowRankAdapters.merge(into: backbone.model)
@@ -116,12 +117,13 @@ struct Finetune: StageCommand {
     facts["base"] = .string(model)
     facts["steps"] = .int(settings.training.steps)
     try stage.finish(writer, facts: facts)
-    try writeCard()
+    try writeCard(names)
   }
 
   /// README.md, which no manifest lists: `vlsi-report` renews it when there are scores.
-  private func writeCard() throws {
-    try ModelCard.write(for: output, near: [samples] + (adapter.map { [$0] } ?? []))
+  private func writeCard(_ names: HubNames) throws {
+    try ModelCard.write(
+      for: output, near: [samples] + (adapter.map { [$0] } ?? []), names: names)
   }
 }
 

@@ -80,7 +80,7 @@ struct GenerateCommand: StageCommand {
   var repetitionPenalty: Float?
   @Option(help: "text, streamed as it comes, or json with ids and how each answer ended.")
   var format: OutputFormat = .text
-  @OptionGroup var common: CommonOptions
+  @OptionGroup var common: WorkingOptions
 
   enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json

@@ -53,6 +53,10 @@ struct PlanCommand: StageCommand {
   var variant: [String] = []
   @Flag(help: "With --slices: leave the seed out.")
   var seedless = false
+  @Option(
+    help: ArgumentHelp(
+      "Only write a preset that extends --preset by what --set says.", valueName: "file"))
+  var write: String?
   @Option(help: "Plan for so many machines too, each of --cores.")
   var nodes: Int?
   @Option(help: "Cores of each of these machines (default: this one's).")
@@ -64,7 +68,7 @@ struct PlanCommand: StageCommand {
   var network: Double?
   @Option(help: "How the plan is printed.")
   var format = Format.text
-  @OptionGroup var common: CommonOptions
+  @OptionGroup var common: PlanOptions
 
   func validate() throws {
     if slices == nil, seedless || !variant.isEmpty {
@@ -78,7 +82,7 @@ struct PlanCommand: StageCommand {
     if let network, !(network > 0 && network < 1e6) {
       throw ValidationError("--network takes gigabytes a second above 0, not \(network).")
     }
-    guard !inputs, slices == nil else { return }
+    guard !inputs, slices == nil, write == nil else { return }
     for (name, value) in [
       ("teacher", teacher), ("student", student), ("samples", samples), ("run", run),
     ] where value == nil {
@@ -87,7 +91,8 @@ struct PlanCommand: StageCommand {
   }
 
   func run(stage: Stage) throws {
-    if let slices { return try write(slices, stage.preset) }
+    if let write { return try derive(write) }
+    if let slices { return try writeSlices(slices, stage.preset) }
     if inputs {
       return try InputCheck(
         preset: stage.preset, teacher: teacher, student: student, samples: samples,
@@ -112,14 +117,37 @@ struct PlanCommand: StageCommand {
     var table = PlanTable(plan: plan, stages: plan.stages(rates), rates: rates, directory: run)
     if nodes ?? cores != nil {
       table.machines = ClusterPlan.Machines(
-        nodes: nodes ?? 1, cores: cores ?? ProcessInfo.processInfo.activeProcessorCount,
+        nodes: nodes ?? 1, cores: cores ?? Cores.usable,
         network: (network ?? 1.25) * 1e9)
     }
     print(format == .json ? table.json : table.text)
   }
 
+  /// A preset of what the command line says, which was read already.
+  private func derive(_ file: String) throws {
+    guard let base = common.preset else {
+      throw Failure(.usage, "--write needs the preset to extend", expected: "--preset FILE")
+    }
+    var sections: [(name: String, lines: [String])] = []
+    for word in common.set {
+      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let names = parts[0].split(separator: ".")
+      let place = sections.firstIndex { $0.name == names[0] } ?? sections.count
+      if place == sections.count { sections.append((String(names[0]), [])) }
+      // The last word for a key is the one that counts.
+      sections[place].lines.removeAll { $0.hasPrefix("  \(names[1]): ") }
+      sections[place].lines.append("  \(names[1]): \(parts[1])")
+    }
+    let up = String(repeating: "../", count: Files.parent(of: file).split(separator: "/").count)
+    var lines = ["extends: \(base.hasPrefix("/") ? base : up + base)"]
+    for section in sections { lines += ["\(section.name):"] + section.lines }
+    try Files.makeDirectory(Files.parent(of: file))
+    try writeAtomically(lines.joined(separator: "\n") + "\n", to: file)
+    _ = try Preset(contentsOf: file)
+  }
+
   /// Every preset is read before a file is written. Without `--preset` there are variants alone.
-  private func write(_ folder: String, _ preset: Preset) throws {
+  private func writeSlices(_ folder: String, _ preset: Preset) throws {
     var presets = common.preset == nil ? [] : [("", preset)]
     for word in variant {
       let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
@@ -137,6 +165,20 @@ struct PlanCommand: StageCommand {
       try StandardOutput.write(written.map { "\(prefix)\($0)\n" }.joined())
     }
   }
+}
+
+struct PlanOptions: ParsableArguments, StageOptions {
+  @OptionGroup var settings: PresetOptions
+  @OptionGroup var work: ThreadOptions
+  @OptionGroup var chance: SeedOptions
+  @OptionGroup var extent: LimitOptions
+  @OptionGroup var log: LogOptions
+
+  var preset: String? { settings.preset }
+  var set: [String] { settings.set }
+  var threads: Int? { work.threads }
+  var seed: UInt64? { chance.seed }
+  var limit: Int? { extent.limit }
 }
 
 PlanCommand.main()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Artifacts
 import Failures
 import Kernels
+import Models
 import Reporting
 import StageKit
 
@@ -18,6 +19,7 @@ struct ReportCommand: StageCommand {
   @OptionGroup var common: CommonOptions
 
   func run(stage: Stage) throws {
+    let names = try stage.preset.run.hubNames()
     let settings = stage.preset.report
     let report = try Report(
       path: run, title: settings.title, questions: settings.questions,
@@ -32,24 +34,30 @@ struct ReportCommand: StageCommand {
       try writer.writeFile("index.html", page)
       try stage.finish(writer)
     }
-    renewCards(stage)
+    renewCards(stage, names)
     try StandardOutput.write(report.scores.text)
   }
 
-  /// The cards of the run's models say what these score. That is a note on them, no part of an
+  /// The cards of the run's models and adapters say what these score. That is a note on them, no part of an
   /// artifact: where it cannot be written the report is none the worse.
-  private func renewCards(_ stage: Stage) {
+  private func renewCards(_ stage: Stage, _ names: HubNames) {
     let compared = Files.join(run, "compare")
-    let models =
-      [Files.join(run, "model")]
-      + ((try? Files.list(compared)) ?? []).map { Files.join(compared, "\($0)/model") }
-    for model in models where Files.exists(Files.join(model, Manifest.fileName)) {
-      do {
-        if try !ModelCard.write(for: model, near: [run]) {
-          stage.log.info("\(model)/\(ModelCard.fileName) was edited and is left as it is")
+    let folders = [run] + ((try? Files.list(compared)) ?? []).map { Files.join(compared, $0) }
+    for folder in folders {
+      for name in ["adapter", "model"] {
+        let path = Files.join(folder, name)
+        guard Files.exists(Files.join(path, Manifest.fileName)) else { continue }
+        do {
+          let isCurrent =
+            try name == "model"
+            ? ModelCard.write(for: path, near: [run], names: names)
+            : AdapterCard.write(for: path, names: names)
+          if !isCurrent {
+            stage.log.info("\(path)/\(ModelCard.fileName) was edited and is left as it is")
+          }
+        } catch {
+          stage.log.warning("no card of \(path): \(error)")
         }
-      } catch {
-        stage.log.warning("no model card: \(error)")
       }
     }
   }

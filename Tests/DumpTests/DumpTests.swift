@@ -121,13 +121,56 @@ import Testing
     }
     try writer.finish()
     let other = try dump(folder("features"), "--diff", folder("other"))
-    for part in ["settings layers", "input samples", "record 1, tensor labels", "1 of 3 values"] {
-      #expect(other.text.contains(part), "\(part)")
+    #expect(other.status == 1)
+    for part in [
+      "layers [2, 6] [2]", "target.top_k 2 none", "input samples s none", "record 1, tensor labels",
+      "1 of 3 values",
+    ] {
+      let words = other.text.split(separator: "\n").map {
+        $0.split(separator: " ").joined(separator: " ")
+      }
+      #expect(words.contains { $0.contains(part) }, "\(part):\n\(other.text)")
     }
     #expect(try dump(folder("features"), "--diff", folder("targets")).status == 65)
     let found = try json(
       try dump(folder("features"), "--diff", folder("other"), "--format", "json"))
     #expect(found["equal"] == false)
+    #expect(found["settings"]?.asArray?.first?["name"] == "input samples")
+  }
+
+  @Test func `a run, runs, and what sets them apart`() throws {
+    let folder = try TemporaryFolder()
+    for (run, rate) in [("one", 1.0), ("two", 2.0), ("three", 2.0)] {
+      for (kind, section) in [(ArtifactKind.samples, "prepare"), (.adapter, "align")] {
+        let place = kind == .samples ? "samples" : "adapter"
+        let writer = try ArtifactWriter(
+          directory: folder("runs/\(run)/\(place)"), kind: kind,
+          settings: [
+            section: ["context": 256, "learning_rate": .number(section == "align" ? rate : 0)]
+          ])
+        try writer.writeFile("x.json", Array("{}".utf8))
+        try writer.finish()
+      }
+    }
+    let run = try dump(folder("runs/one"))
+    #expect(run.status == 0 && run.text.contains("adapter") && run.text.contains("samples"))
+    let list = try dump(folder("runs"))
+    let lines = list.text.split(separator: "\n").map {
+      $0.split(separator: " ").joined(separator: " ")
+    }
+    #expect(lines.contains("one 2 of 2"))
+    #expect(lines.contains("three 2 of 2 as one but align.learning_rate 2.0"))
+    #expect(lines.contains("two 2 of 2 as three"))
+    let json = try json(try dump(folder("runs"), "--format", "json"))
+    #expect(json.asArray?.count == 3)
+    #expect(json.asArray?[1]["but"]?["align.learning_rate"] == .number(2))
+    let different = try dump(folder("runs/one"), "--diff", folder("runs/two"))
+    #expect(different.status == 1 && different.text.contains("align.learning_rate"))
+    #expect(!different.text.contains("context"))
+    #expect(try dump(folder("runs/three"), "--diff", folder("runs/two")).status == 0)
+    #expect(try dump(folder("runs/one"), "--verify").status == 64)
+    #expect(try dump(folder("runs"), "--record", "1").status == 65)
+    #expect(try dump(folder("runs"), "--stats").status == 65)
   }
 
   @Test func `a shard and a tensor file by themselves`() throws {
@@ -151,7 +194,7 @@ import Testing
     let cases: [(arguments: [String], status: Int32, part: String)] = [
       ([folder("none")], 66, "does not exist"),
       ([folder("x.txt")], 65, "nothing that can be shown"),
-      ([folder("empty")], 65, "neither an artifact nor a checkpoint"),
+      ([folder("empty")], 65, "neither a run, an artifact nor a checkpoint"),
       ([folder("unfinished")], 65, "unfinished, 1 of its shards"),
       ([features, "--record", "99"], 65, "no record of sample 99"),
       ([features, "--record", "1", "--tensor", "nope"], 65, "no tensor nope"),

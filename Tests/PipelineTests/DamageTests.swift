@@ -80,7 +80,7 @@ import Testing
     let range = try #require(text.range(of: #""\#(member)": [0-9]"#, options: .regularExpression))
     let digit = try #require(text[range].last.flatMap { Int(String($0)) })
     let edited = text.replacingCharacters(
-      in: range, with: text[range].dropLast() + "\((digit + 1) % 10)")
+      in: range, with: text[range].dropLast() + "\(digit == 9 ? 8 : digit + 1)")
     try writeAtomically(edited, to: file)
     let command = Workbench.command("adapter").replacingOccurrences(of: "$/targets", with: path)
     let outcome = try bench.perform("\(command) --output \(folder("out"))")

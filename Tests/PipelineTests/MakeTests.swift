@@ -21,7 +21,9 @@ import Testing
       let file = try write(
         """
         #!/bin/sh
-        for word; do [ "$word" = --slices ] && exec "$PROGRAMS/vlsi-plan" "$@"; done
+        for word; do case $word in
+          --slices | --write) exec "$PROGRAMS/vlsi-plan" "$@" ;;
+        esac; done
         printf '%s\\n' "${0##*vlsi-}" "$@" >> words
         case $0 in *"$(cat refuse 2> /dev/null || echo no)") echo "error: no" >&2; exit 65 ;; esac
         for word; do [ "$last" = --output ] && out=$word; last=$word; done
@@ -112,7 +114,8 @@ import Testing
     #expect(outcome.code == 0)
     #expect(calls.isEmpty)
     for word in [
-      "make distill-tiny", "make distill-2b", "2b 7b llava-onevision-0.5b", "redo-STAGE-NAME",
+      "make distill-tiny", "make distill-2b", "2b 2b-trial 7b llava-onevision-0.5b",
+      "redo-STAGE-NAME",
     ] {
       #expect(outcome.output.contains(word), "\(word)")
     }
@@ -381,7 +384,7 @@ import Testing
     #expect(outcome.code == 2)
     #expect(
       outcome.errors.contains(
-        "error: no target distil-tiny. Runs: 2b-trial 2b 7b llava-onevision-0.5b-trial "))
+        "error: no target distil-tiny. Runs: 2b 2b-trial 7b llava-onevision-0.5b "))
   }
 
   @Test("ablate makes what cells share once, by seed, and a second time nothing")
@@ -460,5 +463,87 @@ import Testing
     #expect(drawn.contains("[x] samples"))
     #expect(drawn.contains("[ ] adapter"))
     #expect(drawn.contains("[ ] evaluation/sft"))
+    _ = try shop.make("distill-tiny")
+    #expect(try shop.make("graph-tiny").outcome.output.contains("[x] report"))
+    try shop.edit("pipeline/tiny.yaml", "steps: 1100", "steps: 1101")
+    let stale = try shop.make("graph-tiny")
+    for artifact in ["adapter", "model", "evaluation/model", "report"] {
+      #expect(stale.outcome.output.contains("[!] \(artifact)"), "\(artifact)")
+    }
+    for artifact in ["samples", "targets", "evaluation/teacher"] {
+      #expect(stale.outcome.output.contains("[x] \(artifact)"), "\(artifact)")
+    }
+    #expect(stale.calls.isEmpty)
+  }
+
+  @Test("SET and RUN make a run of its own, which looks at what others have made")
+  func deriving() throws {
+    let shop = try Workshop()
+    let setting = "SET=align.learning_rate=3e-5 align.matching=uniform"
+    let (outcome, calls) = try shop.make("distill-tiny", setting, "RUN=lr3")
+    #expect(outcome.code == 0, "\(outcome.errors)")
+    #expect(calls == MakeTests.everything)
+    let preset = try String(contentsOfFile: "\(shop.path)/runs/lr3/preset.yaml", encoding: .utf8)
+    #expect(
+      preset == """
+        extends: ../../pipeline/tiny.yaml
+        align:
+          learning_rate: 3e-5
+          matching: uniform
+
+        """)
+    #expect(
+      try String(contentsOfFile: "\(shop.path)/runs/lr3/preset-sft.yaml", encoding: .utf8)
+        .contains("extends: preset.yaml\n"))
+    #expect(!FileManager.default.fileExists(atPath: "\(shop.path)/runs/tiny"))
+    #expect(shop.words.contains("runs/lr3/preset-last-layer.yaml"))
+    // By its own name it is a run as any other, and the same words again find it.
+    #expect(try shop.isDone("lr3"))
+    #expect(try shop.make("align-tiny", setting, "RUN=lr3").calls.isEmpty)
+    #expect(try shop.make("align-tiny", "RUN=lr3").calls.isEmpty)
+    let other = try shop.make("align-tiny", "SET=align.learning_rate=4e-5", "RUN=lr3")
+    #expect(other.outcome.code == 2 && other.calls.isEmpty)
+    #expect(other.outcome.errors.contains("now:     learning_rate: 4e-5"))
+    #expect(try shop.make("clean-lr3").outcome.code == 0)
+    #expect(!FileManager.default.fileExists(atPath: "\(shop.path)/runs/lr3"))
+  }
+
+  @Test(
+    "What makes no run of its own is refused before anything is made",
+    arguments: [
+      (["align-tiny", "SET=align.steps=3"], "RUN=name"),
+      (["align-tiny", "SET=align.stepz=3", "RUN=x"], "Did you mean steps?"),
+      (["align-tiny", "SET=align.steps", "RUN=x"], "section.key=value"),
+      (["align-tiny", "SET=align.steps=3", "RUN=2b"], "preset of its own"),
+      (["align-tiny", "SET=align.steps=3", "RUN=a/b"], "RUN: a name of letters"),
+      (["align-tiny", "SET=align.steps=3", "RUN=$(shell touch shot)"], "RUN: a name of letters"),
+      (["align-tiny", "SET=align.steps=3", "RUN=x-sft"], "part of another run"),
+      (["align-tiny", "evaluate-tiny", "RUN=x"], "one stage of one run"),
+      (["build", "RUN=x"], "one stage of one run"), (["FROM=nobody", "align-tiny"], "no run"),
+    ])
+  func derivingWrongly(_ words: [String], _ text: String) throws {
+    let shop = try Workshop()
+    let (outcome, calls) = try shop.make(words)
+    #expect(outcome.code == 2 && calls.isEmpty)
+    #expect(outcome.errors.contains(text), "\(outcome.errors)")
+    let left = (try? FileManager.default.contentsOfDirectory(atPath: "\(shop.path)/runs")) ?? []
+    #expect(!left.contains("x"))
+    #expect(!FileManager.default.fileExists(atPath: "\(shop.path)/shot"))
+  }
+
+  @Test("A stage looks among all runs, in the one that FROM names, or in none")
+  func reusing() throws {
+    let shop = try Workshop()
+    func reused() -> String? {
+      shop.words.firstIndex(of: "--reuse").map { shop.words[$0 + 1] }
+    }
+    _ = try shop.make("align-tiny")
+    #expect(reused() == "runs")
+    for (from, expected) in [("tiny", "runs/tiny"), ("none", nil)] {
+      _ = try shop.make("align-tiny", "RUN=from-\(from)", "FROM=\(from)")
+      #expect(reused() == expected)
+    }
+    _ = try shop.make("redo-align-tiny")
+    #expect(shop.words.contains("--preset") && reused() == nil)
   }
 }

@@ -116,7 +116,7 @@ func bytes(of folder: String) throws -> [String: Data] {
   ]
   var files: [String: Data] = [:]
   for name in try FileManager.default.subpathsOfDirectory(atPath: folder)
-  where !volatile.contains(name) {
+  where !volatile.contains(name) && !name.hasPrefix("events.out.tfevents.") {
     files[name] = FileManager.default.contents(atPath: "\(folder)/\(name)")
   }
   return files

@@ -20,7 +20,7 @@ import Training
     settings.training.gradientCheckpointing = checkpointing
     return TrainingMemory.finetune(
       ModelNeeds(
-        ModelNeedsTests.small, threads: threads ?? ProcessInfo.processInfo.activeProcessorCount),
+        ModelNeedsTests.small, threads: threads ?? Cores.usable),
       settings: settings, encodes: encodes, available: available)
   }
 
@@ -58,7 +58,7 @@ import Training
   }
 
   @Test func aStageWithAShareOfTheCoresHasThatOfTheMemory() {
-    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let cores = Cores.usable
     let available = memory(1 << 50).bytes([pass]) * 5 / 4 + 1
     #expect(memory(available).recomputedBlocks(pass) == 0)
     if cores > 1 { #expect(memory(available, threads: 1).recomputedBlocks(pass) > 0) }

@@ -1,5 +1,6 @@
 import Artifacts
 import Foundation
+import Models
 import TestSupport
 import Testing
 
@@ -17,8 +18,8 @@ import Testing
     ),
   ])
   func `names by their folders`(directory: String, name: String, hub: String) {
-    #expect(ModelCard.name(of: directory) == name)
-    #expect(ModelCard.hubName(of: directory) == hub)
+    #expect(HubName.ofFolder(directory) == name)
+    #expect(HubName.of(directory) == hub)
   }
 
   @Test func `the licence stands in the base's card`() throws {

@@ -27,6 +27,50 @@ import Testing
     }
   }
 
+  @Test("A setting of the command line goes over the file and what it extends")
+  func setting() throws {
+    let scratch = try TemporaryFolder()
+    try scratch.write("align:\n  epochs: 2\n  lora_rank: 8\n", to: "base.yaml")
+    let file = try scratch.write("extends: base.yaml\nalign:\n  lora_rank: 16\n", to: "a.yaml")
+    let preset = try Preset(
+      contentsOf: file,
+      setting: [
+        "align.learning_rate=3e-5", "align.steps=9", "extract.student_layers=[2, 6]",
+        "prepare.max_pixels=null", "report.title='a = b: c'", "align.lora_rank=4",
+        "align.lora_rank=5",
+      ])
+    #expect(preset.align.training.optimizer.learningRate == 3e-5)
+    #expect(preset.align.training.steps == 9)
+    #expect(preset.align.loraRank == 5)
+    #expect(preset.extract.studentLayers == .list([2, 6]))
+    #expect(preset.prepare.maxPixels == nil)
+    #expect(preset.report.title == "a = b: c")
+    #expect(try Preset(contentsOf: nil, setting: ["run.seed=7"]).run.seed == 7)
+    // What a run brings is said by its file alone.
+    #expect(try Preset(contentsOf: nil, setting: ["synthesize.seed=7"]).sections.isEmpty)
+  }
+
+  @Test(
+    "A setting of the command line that is wrong is named as it stands there",
+    arguments: [
+      ("align.learning_rat=1", ExitCode.badPreset, "Did you mean learning_rate?"),
+      ("alin.learning_rate=1", .badPreset, "Did you mean align?"),
+      ("align.matching=unifrom", .badPreset, "Did you mean uniform?"),
+      ("align.lora_rank=-1", .badPreset, "1 to"),
+      ("align.lora_rank=[1", .badPreset, "not valid YAML"),
+      ("align.lora_rank", .usage, "section.key=value"), ("lora_rank=3", .usage, "section.key"),
+      ("align.=3", .usage, "section.key=value"), ("", .usage, "section.key=value"),
+      ("a.b.c=3", .usage, "section.key=value"),
+    ])
+  func wrongSetting(_ word: String, _ code: ExitCode, _ text: String) throws {
+    let failure = #expect(throws: Failure.self) { try Preset(contentsOf: nil, setting: [word]) }
+    #expect(
+      failure?.code == code && failure?.description.contains(text) == true, "\(failure as Any)")
+    if code == .badPreset {
+      #expect(failure?.place == "--set \(word)")
+    }
+  }
+
   @Test("Values of every kind are read")
   func kinds() throws {
     let scratch = try TemporaryFolder()
@@ -120,7 +164,7 @@ import Testing
     ),
     (
       "target:\n  form: top\n",
-      "$:2: target.form has the wrong type; expected exact or topk or vectors, found \"top\""
+      "$:2: target.form has the wrong type; expected exact or topk or vectors, found \"top\". Did you mean topk?"
     ),
     (
       "prepare:\n  min_pixels: [1]\n",

@@ -29,11 +29,17 @@ public struct Preset: Sendable {
   /// its own keys win).
   ///
   /// Throws 66 when a file is missing, 78 when its content is wrong, naming file and line.
-  public init(contentsOf path: String) throws {
+  ///
+  /// - Parameters:
+  ///   - path: nil for the defaults
+  ///   - words: `section.key=value`, over what the file says; the value as it would stand in YAML.
+  ///     Throws 64 for another form.
+  public init(contentsOf path: String?, setting words: [String] = []) throws {
     file = path
-    let documents = try PresetDocument.chain(from: path)
+    let written = try path.map { try PresetDocument.chain(from: $0) } ?? []
+    let documents = try written + words.map { try PresetDocument(setting: $0) }
     try PresetDocument.refuseUnknownSections(documents, known: Preset.sectionNames)
-    sections = Set(documents.flatMap(\.sections))
+    sections = Set(written.flatMap(\.sections))
     try visit { section in
       let settings = Settings(
         section: type(of: section).name,

@@ -7,6 +7,38 @@ struct PresetDocument {
   var file: String
   var root: Node.Mapping
 
+  /// One setting of a command line, `align.learning_rate=3e-5`. Throws 64 where it is none.
+  init(setting word: String) throws {
+    file = PresetDocument.option + word
+    let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    let names = parts[0].split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, names.count == 2, names.allSatisfy({ !$0.isEmpty }) else {
+      throw Failure(
+        .usage, "--set cannot be read", expected: "section.key=value, as align.learning_rate=3e-5",
+        found: word)
+    }
+    let value: Node?
+    do {
+      value = try compose(yaml: String(parts[1]))
+    } catch let error as YamlError {
+      throw PresetDocument.failure(error, file: file)
+    }
+    root = Node.Mapping([
+      (
+        Node(names[0]),
+        .mapping(Node.Mapping([(Node(names[1]), value ?? Node("", Tag(.null)))]))
+      )
+    ])
+  }
+
+  private static let option = "--set "
+
+  /// Where something stands: a file's line, or a word of the command line.
+  static func place(_ file: String, _ line: Int?, _ column: Int? = nil) -> String {
+    if file.hasPrefix(option) { return file }
+    return "\(file):\(line ?? 1)" + (column.map { ":\($0)" } ?? "")
+  }
+
   /// The file and all that it extends, the farthest base first.
   static func chain(from path: String) throws -> [PresetDocument] {
     var documents: [PresetDocument] = []
@@ -85,7 +117,7 @@ struct PresetDocument {
       default:
         throw Failure(
           .badPreset, "section \(name) has the wrong type",
-          at: "\(file):\(key.mark?.line ?? 1)", expected: "keys with values",
+          at: PresetDocument.place(file, key.mark?.line), expected: "keys with values",
           found: Settings.describe(node))
       }
     }
@@ -99,7 +131,7 @@ struct PresetDocument {
         guard name != "extends", !known.contains(name) else { continue }
         throw unknownKey(
           name, of: "the preset", known: known + ["extends"],
-          at: "\(document.file):\(key.mark?.line ?? 1)")
+          at: PresetDocument.place(document.file, key.mark?.line))
       }
     }
   }
@@ -109,11 +141,12 @@ struct PresetDocument {
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
       .composer(_, let problem, let mark, _):
       return Failure(
-        .badPreset, "not valid YAML: \(problem)", at: "\(file):\(mark.line):\(mark.column)")
+        .badPreset, "not valid YAML: \(problem)",
+        at: PresetDocument.place(file, mark.line, mark.column))
     case .duplicatedKeysInMapping(let duplicates, let context):
       return Failure(
         .badPreset, "the key \(duplicates.joined(separator: ", ")) stands twice",
-        at: "\(file):\(context.mark.line)")
+        at: PresetDocument.place(file, context.mark.line))
     default:
       return Failure(.badPreset, "not valid YAML: \(error)", at: file)
     }

@@ -182,8 +182,12 @@ public final class Settings {
   ) throws {
     if let found = find(key) {
       guard case .scalar(let scalar) = found.node, let word = Word(rawValue: scalar.string) else {
-        throw wrong(
-          found, expected: Word.allCases.map(\.rawValue).joined(separator: " or "))
+        let words = Word.allCases.map(\.rawValue)
+        var failure = wrong(found, expected: words.joined(separator: " or "))
+        if let word = found.node.scalar?.string, let near = nearest(to: word, among: words) {
+          failure.advice = "Did you mean \(near)?"
+        }
+        throw failure
       }
       value = word
     }
@@ -222,7 +226,8 @@ public final class Settings {
       if let steps, let epochs {
         throw Failure(
           .badPreset, "\(section) has two lengths",
-          at: "\(layer.file):\(max(steps.line, epochs.line))", expected: "steps or epochs",
+          at: PresetDocument.place(layer.file, max(steps.line, epochs.line)),
+          expected: "steps or epochs",
           found: "both", advice: "Remove one of them")
       }
       if let steps {
@@ -351,13 +356,15 @@ public final class Settings {
       ? "\(show(range.lowerBound)) or more"
       : "\(show(range.lowerBound)) to \(show(range.upperBound))"
     throw Failure(
-      .badPreset, "\(section).\(found.key) is out of range", at: "\(found.file):\(found.line)",
+      .badPreset, "\(section).\(found.key) is out of range",
+      at: PresetDocument.place(found.file, found.line),
       expected: expected, found: text)
   }
 
   private func wrong(_ found: Found, expected: String) -> Failure {
     Failure(
-      .badPreset, "\(section).\(found.key) has the wrong type", at: "\(found.file):\(found.line)",
+      .badPreset, "\(section).\(found.key) has the wrong type",
+      at: PresetDocument.place(found.file, found.line),
       expected: expected, found: Settings.describe(found.node))
   }
 
@@ -383,7 +390,7 @@ public final class Settings {
         guard !known.contains(key) else { continue }
         throw unknownKey(
           key, of: "section \(section)", known: known,
-          at: "\(layer.file):\(name.mark?.line ?? 1)")
+          at: PresetDocument.place(layer.file, name.mark?.line))
       }
     }
   }

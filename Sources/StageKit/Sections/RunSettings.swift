@@ -1,4 +1,6 @@
+import Failures
 import Kernels
+import Models
 
 /// What all stages share.
 public struct RunSettings: SettingsSection {
@@ -37,6 +39,23 @@ public struct RunSettings: SettingsSection {
     case own
   }
 
+  /// What student and teacher are called on the hub, `owner/name`, for the cards of what is made of them
+  /// and for adapters; nil takes what their folders and files tell.
+  public var studentID: String?
+  public var teacherID: String?
+
+  /// The two of them.
+  /// - Throws: `Failure` 78 for what is no name of a model on the hub.
+  public func hubNames() throws -> HubNames {
+    for (key, name) in [("student_id", studentID), ("teacher_id", teacherID)] {
+      guard let name, !HubName.isIdentifier(name) else { continue }
+      throw Failure(
+        .badPreset, "no name of a model on the hub", at: "run.\(key)", expected: "owner/name",
+        found: name)
+    }
+    return HubNames(student: studentID, teacher: teacherID)
+  }
+
   public init() {}
 
   public mutating func declare(_ settings: Settings) throws {
@@ -44,5 +63,7 @@ public struct RunSettings: SettingsSection {
     try settings("threads", &threads, in: 0...4096, .execution)
     try settings("precision", &precision)
     try settings("teacher_samples", &teacherSamples)
+    try settings("student_id", &studentID)
+    try settings("teacher_id", &teacherID)
   }
 }

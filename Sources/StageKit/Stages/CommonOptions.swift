@@ -1,26 +1,32 @@
 import ArgumentParser
 import Artifacts
 
-/// The options that every stage has.
-public struct CommonOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("Settings, a YAML file.", valueName: "file"))
-  public var preset: String?
+/// What `Stage` wants to know of a command line. A program declares the groups that it uses; the rest
+/// stands at its default.
+public protocol StageOptions {
+  var preset: String? { get }
+  /// `section.key=value`, over the preset.
+  var set: [String] { get }
+  var threads: Int? { get }
+  var seed: UInt64? { get }
+  var limit: Int? { get }
+  var redo: Bool { get }
+  var reuse: String? { get }
+  var log: LogOptions { get }
+}
 
-  @Option(
-    help: ArgumentHelp("Worker threads (default: the preset's, else every core).", valueName: "n"))
-  public var threads: Int?
+extension StageOptions {
+  public var preset: String? { nil }
+  public var set: [String] { [] }
+  public var threads: Int? { nil }
+  public var seed: UInt64? { nil }
+  public var limit: Int? { nil }
+  public var redo: Bool { false }
+  public var reuse: String? { nil }
+}
 
-  @Option(
-    help: ArgumentHelp("Seed of everything random (default: the preset's, else 0).", valueName: "n")
-  )
-  public var seed: UInt64?
-
-  @Option(help: ArgumentHelp("Only the first n samples.", valueName: "n"))
-  public var limit: Int?
-
-  @Flag(help: "Make it again, finished or not, and remove what is there first.")
-  public var redo = false
-
+/// How a program speaks.
+public struct LogOptions: ParsableArguments {
   @Option(help: "Log as lines of text or of JSON.")
   public var logFormat: LogFormat = .text
 
@@ -28,15 +34,134 @@ public struct CommonOptions: ParsableArguments {
   public var quiet = false
 
   public init() {}
+}
+
+/// Where settings come from.
+public struct PresetOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Settings, a YAML file.", valueName: "file"))
+  public var preset: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "One setting over those of the preset, as align.learning_rate=3e-5; again for more.",
+      valueName: "section.key=value"))
+  public var set: [String] = []
+
+  public init() {}
+}
+
+/// How many threads work.
+public struct ThreadOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Worker threads (default: every core that this process may use).",
+      valueName: "n"))
+  public var threads: Int?
+
+  public init() {}
 
   public mutating func validate() throws {
     if let threads, !(1...4096).contains(threads) {
       throw ValidationError("--threads takes 1 to 4096, not \(threads).")
     }
+  }
+}
+
+/// Where chance begins.
+public struct SeedOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("Seed of everything random (default: the preset's, else 0).", valueName: "n")
+  )
+  public var seed: UInt64?
+
+  public init() {}
+}
+
+/// How much is looked at.
+public struct LimitOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Only the first n samples or questions.", valueName: "n"))
+  public var limit: Int?
+
+  public init() {}
+
+  public mutating func validate() throws {
     if let limit, limit < 1 {
       throw ValidationError("--limit takes 1 or more, not \(limit).")
     }
   }
+}
+
+/// What becomes of what is there.
+public struct ArtifactOptions: ParsableArguments {
+  @Flag(help: "Make it again, finished or not, and remove what is there first.")
+  public var redo = false
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      A run, or a folder of runs: where one has this very artifact already, made with the same \
+      settings and inputs, its files are linked and nothing is computed.
+      """, valueName: "dir"))
+  public var reuse: String?
+
+  public init() {}
+}
+
+/// The options of a stage.
+public struct CommonOptions: ParsableArguments, StageOptions {
+  @OptionGroup var settings: PresetOptions
+  @OptionGroup var work: ThreadOptions
+  @OptionGroup var chance: SeedOptions
+  @OptionGroup var extent: LimitOptions
+  @OptionGroup var artifact: ArtifactOptions
+  @OptionGroup public var log: LogOptions
+
+  public var preset: String? { settings.preset }
+  public var set: [String] { settings.set }
+  public var threads: Int? { work.threads }
+  public var seed: UInt64? { chance.seed }
+  public var limit: Int? { extent.limit }
+  public var redo: Bool { artifact.redo }
+  public var reuse: String? { artifact.reuse }
+
+  public init() {}
+}
+
+/// The options of a program that makes no artifact: settings, threads and a seed.
+public struct WorkingOptions: ParsableArguments, StageOptions {
+  @OptionGroup var settings: PresetOptions
+  @OptionGroup var work: ThreadOptions
+  @OptionGroup var chance: SeedOptions
+  @OptionGroup public var log: LogOptions
+
+  public var preset: String? { settings.preset }
+  public var set: [String] { settings.set }
+  public var threads: Int? { work.threads }
+  public var seed: UInt64? { chance.seed }
+
+  public init() {}
+}
+
+/// The options of a program that only reads.
+public struct ReadingOptions: ParsableArguments, StageOptions {
+  @OptionGroup var work: ThreadOptions
+  @OptionGroup var extent: LimitOptions
+  @OptionGroup public var log: LogOptions
+
+  public var threads: Int? { work.threads }
+  public var limit: Int? { extent.limit }
+
+  public init() {}
+}
+
+/// The options of a program that has none of its own kind but threads.
+public struct ThreadedOptions: ParsableArguments, StageOptions {
+  @OptionGroup var work: ThreadOptions
+  @OptionGroup public var log: LogOptions
+
+  public var threads: Int? { work.threads }
+
+  public init() {}
 }
 
 /// The options of stages whose shards several processes may make.

@@ -1,23 +1,42 @@
+import CGlibc
 import Foundation
 
 /// How many of the machine's cores are this process's, and how many ranks share its memory.
-enum Cores {
+public enum Cores {
   /// Those that the scheduler gave it, or its part of those that it may run on, beside the other ranks
   /// that a launcher started on this machine.
   static var own: Int {
     own(
-      ProcessInfo.processInfo.environment,
-      usable: ProcessInfo.processInfo.activeProcessorCount,
+      ProcessInfo.processInfo.environment, usable: usable,
       online: ProcessInfo.processInfo.processorCount)
   }
 
+  /// Those that the process is not kept from: by its affinity (`taskset`, a cpuset) or by the time that
+  /// its control groups give it.
+  public static var usable: Int {
+    let allowed = affinity ?? ProcessInfo.processInfo.activeProcessorCount
+    return max(1, min(allowed, ControlGroups.own.processors ?? allowed))
+  }
+
+  /// The cores in the process's affinity mask; nil where the system does not tell.
+  private static var affinity: Int? {
+    // Room for 65,536 cores: the kernel refuses a mask that is smaller than its own.
+    var mask = [UInt64](repeating: 0, count: 1024)
+    let filled = mask.withUnsafeMutableBytes { affinity_mask($0.baseAddress, $0.count) }
+    let count = mask.reduce(0) { $0 + $1.nonzeroBitCount }
+    return filled > 0 && count > 0 ? count : nil
+  }
+
+  /// What was asked for comes first, Slurm's before OpenMP's, but no more than may be used.
   /// - Parameters:
   ///   - usable: cores that the process is not kept from
   ///   - online: cores of the machine
   static func own(_ environment: [String: String], usable: Int, online: Int) -> Int {
-    if let given = environment["SLURM_CPUS_PER_TASK"].flatMap({ Int($0) }), given > 0 {
-      return min(given, usable)
-    }
+    // OpenMP's may be a list, one number for each depth.
+    let given = ["SLURM_CPUS_PER_TASK", "OMP_NUM_THREADS"].lazy
+      .compactMap { environment[$0]?.prefix { $0 != "," } }
+      .compactMap { Int($0.filter { !$0.isWhitespace }) }.first { $0 > 0 }
+    if let given { return min(given, usable) }
     return max(1, min(usable, online / ranksHere(environment)))
   }
 

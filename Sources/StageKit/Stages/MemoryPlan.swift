@@ -31,15 +31,13 @@ public enum MemoryPlan {
   /// the system does not tell.
   public static func available() -> Int? {
     let system = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8)).flatMap(parse)
-    let limit = (try? String(contentsOfFile: "/sys/fs/cgroup/memory.max", encoding: .utf8))
-      .flatMap { Int($0.filter { !$0.isWhitespace }) }
-    return [system, limit, addressSpace()].compactMap { $0 }.min()
+    return [system, ControlGroups.own.memory, addressSpace()].compactMap { $0 }.min()
   }
 
   /// Lets the kernels keep free blocks up to a 24th of the memory that is available, of the part that
   /// falls to `threads` of the cores: fresh pages cost more than much of the arithmetic on them.
   public static func keepBlocks(threads: Int) {
-    let cores = max(threads, ProcessInfo.processInfo.activeProcessorCount)
+    let cores = max(threads, Cores.usable)
     let most = (available() ?? 0) / 24 / cores * threads
     BufferPool.limit = max(BufferPool.limit, most)
   }

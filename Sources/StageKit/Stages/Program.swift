@@ -1,5 +1,5 @@
 import ArgumentParser
-import CMalloc
+import CGlibc
 import Failures
 import Foundation
 import Kernels
@@ -59,7 +59,9 @@ enum Program {
   }
 }
 
-/// The end of a program of which another has said why.
-struct Silent: Error {
+/// The end of a program that has said, or another has, why.
+public struct Silent: Error {
   let code: Failures.ExitCode
+
+  public init(_ code: Failures.ExitCode) { self.code = code }
 }

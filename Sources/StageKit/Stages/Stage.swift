@@ -25,6 +25,8 @@ public final class Stage: Sendable {
 
   /// Make the output again and remove what is there.
   let redo: Bool
+  /// A run, or a folder of runs, that may have made it already.
+  let reuse: String?
 
   private let isQuiet: Bool
   /// The artifact in the making.
@@ -33,23 +35,24 @@ public final class Stage: Sendable {
   private let start = Stage.monotonicSeconds()
 
   /// Reads the preset and starts to listen for signals. Throws 66 or 78 for a bad preset.
-  public init(name: String, options: CommonOptions, ranks: Ranks = .alone) throws {
+  public init(name: String, options: some StageOptions, ranks: Ranks = .alone) throws {
     self.name = name
     self.ranks = ranks
-    preset = try options.preset.map { try Preset(contentsOf: $0) } ?? Preset()
+    preset = try Preset(contentsOf: options.preset, setting: options.set)
     seed = options.seed ?? preset.run.seed
     threads = options.threads ?? (preset.run.threads > 0 ? preset.run.threads : Cores.own)
     limit = options.limit
     redo = options.redo
+    reuse = options.reuse
     Parallelism.threads = threads
     MemoryPlan.keepBlocks(threads: threads)
     Precision.current = preset.run.precision.precision
     // One speaks for all; of the others only what goes wrong is heard.
-    isQuiet = options.quiet || ranks.rank > 0
+    isQuiet = options.log.quiet || ranks.rank > 0
     let level: Logger.Level = isQuiet ? .warning : .info
     let number = ranks.rank > 0 ? " [rank \(ranks.rank)]" : ""
     log = Logger(label: Stage.label(name, arguments: CommandLine.arguments) + number) { label in
-      StageLogHandler(label: label, format: options.logFormat, logLevel: level)
+      StageLogHandler(label: label, format: options.log.logFormat, logLevel: level)
     }
     Interrupt.listen(isLaunched: ranks.count > 1)
     if ranks.count > 1 {

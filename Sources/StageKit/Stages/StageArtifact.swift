@@ -34,8 +34,9 @@ extension Stage {
       try ArtifactWriter(
         directory: directory, kind: kind, settings: settings, execution: execution, inputs: inputs,
         seed: seeded ? seed : nil, threads: threads, samplesPerShard: samplesPerShard,
-        program: name, redo: redo, discard: self.redo, share: share,
-        before: before)
+        program: name, redo: redo, discard: self.redo,
+        // A report is of its run.
+        earlier: kind == .report ? nil : reuse, share: share, before: before)
     }
     let wanted = settled(settings, kind, at: directory)
     let writer: ArtifactWriter
@@ -50,7 +51,8 @@ extension Stage {
     hold(writer)
     if writer.isComplete {
       if share == .all { writer.confirm() }
-      log.info("nothing to do: \(directory) is finished")
+      let words = writer.linkedFrom.map { "as in \($0), to whose files it is linked" }
+      log.info("nothing to do: \(directory) is finished\(words.map { ", " + $0 } ?? "")")
       return nil
     }
     if let reason = writer.startedOver {
@@ -244,7 +246,7 @@ public struct ShardMetrics {
     var line = ""
     try writer.writeMeasuredShard(shard) { append in
       let pairs = try withoutActuallyEscaping(append) { try body($0) }
-      line = SettingValue.object(pairs).json
+      line = Metrics.line(pairs)
       return line
     }
     try metrics?.append(line: line)

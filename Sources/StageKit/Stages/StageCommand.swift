@@ -16,8 +16,9 @@ public protocol StageCommand: ParsableCommand {
   /// Whether several processes under MPI do it together.
   static var isParallel: Bool { get }
 
-  /// Declared as `@OptionGroup var common: CommonOptions`.
-  var common: CommonOptions { get }
+  associatedtype Options: StageOptions
+  /// Declared as `@OptionGroup var common: CommonOptions`, or with fewer options.
+  var common: Options { get }
 
   /// The stage itself. What it throws becomes the exit code.
   func run(stage: Stage) throws
@@ -48,7 +49,7 @@ extension StageCommand {
           try ranks.finish()
           isOver = true
           // One speaks for all.
-          if ranks.rank > 0 { throw Silent(code: .interrupted) }
+          if ranks.rank > 0 { throw Silent(.interrupted) }
         }
         throw error
       }
