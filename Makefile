@@ -136,8 +136,14 @@ $(call stage_targets,finetune): finetune-%: runs/%/model/manifest.json
 	$(announce)
 $(call stage_targets,evaluate): evaluate-%: $$(call evaluations,$$*)
 	@echo "runs/$*/evaluation is up to date"
+# NOW=1: of what is there, while the rest is being made.
+ifeq ($(NOW),1)
+$(call stage_targets,report): report-%: | $(BUILT)
+	$(BIN)/vlsi-report $(call options,$*) --run runs/$* --output runs/$*/report-now
+else
 $(call stage_targets,report): report-%: runs/%/report/manifest.json
 	$(announce)
+endif
 
 # MARK: A whole run
 
@@ -295,6 +301,7 @@ Looking at runs
   make diff-A-B            the settings that two of them have differently
   make graph-NAME          the graph: what of it is made, and what is stale
   make status-NAME         who is at what, how far, and when it will be done
+  make report-NAME NOW=1   the report of what is there by now, in runs/NAME/report-now
   make dump-NAME           what is in every artifact
   make verify-NAME         every checksum
   make clean-NAME          remove the run; what others have linked they keep

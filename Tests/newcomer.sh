@@ -106,6 +106,7 @@ reason() {
     *qwen2-vl* | *models/72b* | *-trial* | *"/tmp/2b"* | *"--output data") echo "needs the hub's vocabulary: docs/REAL-SIZE.md" ;;
     *"--splits train --limit 400"*) echo "goes with the 72B trial" ;;
     *RANKS=*) command -v mpirun > /dev/null || echo "needs mpirun" ;;
+    *pipeline/findings.txt*) [ "$mode" = quick ] && echo "shown with --whole" ;;
     *judged*) echo "needs a judge's file" ;;
   esac
 }

@@ -13,6 +13,7 @@ struct AnswerTable: Sendable {
   }
 
   var contenders: [Contender] = []
+  var pictures: Pictures?
   var rows: [Row] = []
 
   /// The most questions, and the most tasks that get two.
@@ -32,6 +33,7 @@ struct AnswerTable: Sendable {
         uniquingKeysWith: { first, _ in first })
     }
     let pictures = Pictures(run, first.contender)
+    self.pictures = pictures
     let several = Set(reference.predictions.map(\.benchmark)).count > 1
     let tasks = Dictionary(grouping: reference.predictions) {
       several ? $0.benchmark : $0.category
@@ -44,7 +46,7 @@ struct AnswerTable: Sendable {
         let question = questions[place]
         rows.append(
           Row(
-            task: task, question: question.question, answer: question.answer,
+            task: task, question: question.question, answer: pictures.answer(of: question),
             image: pictures.image(of: question),
             given: byIndex.map { predictions in
               predictions[[question.benchmark, question.index]].map {

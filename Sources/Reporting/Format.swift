@@ -3,6 +3,14 @@ import Foundation
 /// Numbers as people read them.
 enum Format {
   /// `12,345`
+  /// 7.6 billion, 1.54 million, 97,000.
+  static func large(_ number: Int) -> String {
+    for (size, name) in [(1e9, "billion"), (1e6, "million")] where Double(number) >= size {
+      return "\(significant(Double(number) / size)) \(name)"
+    }
+    return count(number)
+  }
+
   static func count(_ number: Int) -> String {
     var digits = Array(String(number.magnitude))
     var place = digits.count - 3

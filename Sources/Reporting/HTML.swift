@@ -72,6 +72,11 @@ extension HTML {
       """
   }
 
+  /// What is there for whoever wants more: folded on a screen, open on paper.
+  static func folded(_ summary: HTML, _ content: HTML) -> HTML {
+    "<details class=\"more\"><summary>\(summary)</summary>\n\(content)</details>\n"
+  }
+
   /// A chart or picture with the sentence that says what is seen in it.
   static func figure(_ content: HTML, _ caption: HTML) -> HTML {
     "<figure>\(content)<figcaption>\(caption)</figcaption></figure>\n"

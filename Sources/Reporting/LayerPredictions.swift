@@ -16,6 +16,8 @@ public struct LayerPredictions: Sendable {
     public var question: String
     /// The answer as the sample has it, a word per supervised position. It may be a wrong one.
     public var label: [String]
+    /// Whether the data set gives a wrong answer on purpose.
+    public var isWrong = false
     /// Words of a long answer that are not shown.
     public var left = 0
     public var layers: [Layer] = []
@@ -82,7 +84,7 @@ public struct LayerPredictions: Sendable {
         return indices.filter(known.contains)
       }
       try listen(
-        predictors, samples,
+        predictors, samples, wrong: run.synthesis?["splits"]?["train"]?["wrong"],
         to: LayerPredictions.spread(count, of: shared.count).map { ($0, shared[$0]) })
       try measure(predictors, shared)
     } catch {
@@ -139,14 +141,15 @@ public struct LayerPredictions: Sendable {
 
   /// Makes a passage of each of these samples. A backbone speaks about all of them together.
   private mutating func listen(
-    _ predictors: [LayerPredictor], _ samples: ArtifactReader, to chosen: [(turn: Int, index: Int)]
+    _ predictors: [LayerPredictor], _ samples: ArtifactReader, wrong: JSON?,
+    to chosen: [(turn: Int, index: Int)]
   ) throws {
     var rows: [[(passage: Int, rows: LayerPredictor.Rows)]] = predictors.map { _ in [] }
     for (turn, index) in chosen {
       let features = try predictors.map { try $0.features.features(index) }
       guard let first = features.first, first.count > 0 else { continue }
       let (passage, range) = try LayerPredictions.passage(
-        index, turn: turn, samples, first, predictors[0].tokenizer)
+        index, turn: turn, samples, first, predictors[0].tokenizer, wrong: wrong)
       for (number, features) in features.enumerated() where features.positions == first.positions {
         rows[number].append((passages.count, LayerPredictor.Rows(features: features, range: range)))
       }
@@ -162,7 +165,8 @@ public struct LayerPredictions: Sendable {
   /// One question of a sample, as yet without layers, and the rows of its answer; which question
   /// alternates with `turn`.
   private static func passage(
-    _ index: Int, turn: Int, _ samples: ArtifactReader, _ first: Features, _ tokenizer: Tokenizer
+    _ index: Int, turn: Int, _ samples: ArtifactReader, _ first: Features, _ tokenizer: Tokenizer,
+    wrong: JSON?
   ) throws -> (Passage, Range<Int>) {
     let record = try samples.record(index)
     let stretches = LayerPredictions.stretches(
@@ -170,10 +174,12 @@ public struct LayerPredictions: Sendable {
     let number = turn % stretches.count
     let rows = stretches[number].prefix(words)
     let label = first.labels[rows]
+    let spoilt = record.metadata["id"].flatMap { wrong?[$0]?.asArray } ?? []
     let passage = Passage(
       sample: index, image: try picture(record),
       question: question(record.metadata["turns"], number) ?? "",
       label: label.map { LayerPredictions.word($0, tokenizer) },
+      isWrong: spoilt.contains(.int(number)),
       left: stretches[number].count - rows.count)
     return (passage, rows)
   }

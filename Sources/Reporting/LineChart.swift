@@ -70,10 +70,16 @@ struct LineChart {
     return """
       <svg viewBox="0 0 \(px(LineChart.width)) \(px(LineChart.height))" role="img">\
       <title>\(summary)</title>
-      <text class="axis" x="0" y="11">\(y)\(up.isLogarithmic ? ", log scale" : "")</text>
+      <text class="axis" x="0" y="11">\(y)\(note(up))</text>
       <text class="axis end" x="\(px(right))" y="\(px(LineChart.height - 4))">\(x)</text>
       \(marks)</svg>
       """
+  }
+
+  /// What a reader of the curves' heights must know.
+  private func note(_ up: Axis) -> String {
+    if up.isLogarithmic { return ", log scale" }
+    return rows == nil && up.low > 0 ? ", axis from \(Format.short(up.low))" : ""
   }
 
   private static let top = 28.0

@@ -174,21 +174,23 @@ public struct MatchHistory: Sendable {
     guard let least = known.min(), let most = known.max() else {
       return "Nothing was sampled: the match of every layer was certain."
     }
+    let (low, high) = (Format.fixed(least, 2), Format.fixed(most, 2))
     let figures =
-      studentLayers.count > 4
-      ? "\(Format.fixed(least, 2)) to \(Format.fixed(most, 2))"
-      : zip(studentLayers, ratios).map { layer, ratio in
-        "layer \(layer) \(ratio.map { Format.fixed($0, 2) } ?? "no choice")"
-      }.joined(separator: ", ")
+      "the entropy of their picks is \(low == high ? low : "\(low) to \(high)") of a fair draw’s"
     if least > MatchHistory.uniform {
-      return "The picks are nearly uniform and no learned matching: at the end of training the "
-        + "entropy of the sampling distribution over its maximum is \(figures)."
+      return
+        "At the end of training the student’s layers still pick among the teacher’s layers almost "
+        + "at random, so no match was learned: \(figures)."
     }
     if most > MatchHistory.uniform {
-      return "Some layers' picks are nearly uniform and no learned matches (entropy over its "
-        + "maximum above \(MatchHistory.uniform) at the end of training): \(figures)."
+      let random = zip(studentLayers, ratios).filter { ($1 ?? 0) > MatchHistory.uniform }
+        .map { "\($0.0)" }
+      return
+        "At the end of training some of the student’s layers (\(random.joined(separator: ", "))) "
+        + "still pick almost at random; the others have come to prefer some of the teacher’s layers: "
+        + "\(figures)."
     }
-    return "The sampling prefers some layers: at the end of training its entropy over the maximum "
-      + "is \(figures)."
+    return "At the end of training the student’s layers prefer some of the teacher’s layers: "
+      + "\(figures)."
   }
 }

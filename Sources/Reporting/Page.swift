@@ -1,5 +1,6 @@
 import Artifacts
 import Evaluation
+import Models
 
 extension Report {
   /// The page: one file that needs nothing else.
@@ -28,7 +29,7 @@ extension Report {
       </head>
       <body>
       <header><div class="kicker">VLsI distillation</div><h1>\(title)</h1>
-      \(opening)\(facts)
+      \(introduction)\(opening)\(facts)
       <nav aria-label="Sections"><ul>\(links)</ul></nav></header>
       <main>
       \(bodies)</main>
@@ -47,6 +48,17 @@ extension Report {
     var short: HTML
     var title: HTML
     var body: HTML
+  }
+
+  /// What this is, for who has not heard of it.
+  private var introduction: HTML {
+    """
+    <p class="quiet">VLsI makes a small vision-language model learn from a large one layer by layer: \
+    a small verbalizer lets each layer of both speak in words, and the student’s layers are drawn \
+    towards layers of the teacher that say the same a little better. This page tells what one run of \
+    it gave.</p>
+
+    """
   }
 
   /// The finding before all details.
@@ -84,10 +96,11 @@ extension Report {
           .facts, let width = facts["width"]?.asInt
       else { continue }
       let layers = (facts["layers"]?.asArray ?? []).compactMap(\.asInt).map(String.init)
+      let model = facts["model"]?.asString.map { backbone($0, role) + "; " } ?? ""
       found.append(
         (
           "\(key)\(role)",
-          "width \(Format.count(width)), layers \(layers.joined(separator: ", "))"
+          "\(model)width \(Format.count(width)), layers \(layers.joined(separator: ", "))"
         ))
     }
     if let samples = run.manifest("samples")?.facts, let count = samples["samples"]?.asInt {
@@ -102,9 +115,27 @@ extension Report {
           "\(Format.count(steps.align)) steps of interaction, \(Format.count(steps.finetune)) of SFT"
         ))
     }
+    if let last = run.manifest("model") ?? run.artifacts.last?.manifest {
+      let words = [
+        last.facts["finished"]?.asString.map {
+          $0.replacing("T", with: " ").replacing("Z", with: " UTC")
+        }, "\(last.program) \(last.version)",
+        last.facts["machine"]?.asString,
+      ].compactMap { $0 }
+      found.append(("run", words.joined(separator: ", ")))
+    }
     if found.isEmpty { return "" }
     let items: [HTML] = found.map { "<div><dt>\($0.name)</dt><dd>\($0.value)</dd></div>\n" }
     return "<dl class=\"facts\">\(items)</dl>\n"
+  }
+
+  /// A checkpoint's name, and its size where its folder is still there.
+  private func backbone(_ directory: String, _ role: String) -> String {
+    let name = HubName.of(directory, given: role == "teacher" ? names.teacher : names.student)
+    guard let count = (try? ModelFamilies.config(directory: directory))?.parameterCount else {
+      return name
+    }
+    return "\(name), \(Format.large(count)) parameters"
   }
 
   private var closing: HTML {

@@ -8,36 +8,43 @@ extension Report {
     var rows: [HTML] = costs.map { cost in
       let share = longest > 0 ? 100 * cost.seconds / longest : 0
       return """
-        <tr><th scope="row">\(cost.name)</th><td class="text">\(cost.program)</td>\
+        <tr><th scope="row">\(cost.name)</th><td class="text spare">\(cost.program)</td>\
         <td>\(Format.duration(cost.seconds))</td>\
         <td class="bar"><i style="width:\(Format.fixed(share, 1))%"></i></td>\
-        <td>\(Format.bytes(cost.peak))</td><td>\(cost.read.map(Format.bytes) ?? "")</td>\
-        <td>\(Format.bytes(cost.written))</td>\
+        <td>\(Format.bytes(cost.peak))</td><td class="spare">\(cost.read.map(Format.bytes) ?? "")</td>\
+        <td class="spare">\(Format.bytes(cost.written))</td>\
         <td class="spare">\(cost.records > 0 ? Format.count(cost.records) : "")</td></tr>
 
         """
     }
     rows.append(
       """
-      <tr class="total"><th scope="row">all</th><td></td><td>\(Format.duration(seconds))</td>\
-      <td></td><td></td><td></td>\
-      <td>\(Format.bytes(costs.reduce(0) { $0 &+ $1.written }))</td><td class="spare"></td></tr>
+      <tr class="total"><th scope="row">all</th><td class="spare"></td><td>\(Format.duration(seconds))</td>\
+      <td></td><td></td><td class="spare"></td>\
+      <td class="spare">\(Format.bytes(costs.reduce(0) { $0 &+ $1.written }))</td><td class="spare"></td></tr>
 
       """)
     return Section(
       name: "cost", short: "Cost", title: "What it cost",
       body: """
         <div class="wide"><table class="costs"><thead><tr><th scope="col">artifact</th>\
-        <th scope="col" class="text">stage</th><th scope="col">time</th><td class="bar"></td>\
-        <th scope="col">peak memory</th><th scope="col">read</th><th scope="col">written</th>\
+        <th scope="col" class="text spare">stage</th><th scope="col">time</th><td class="bar"></td>\
+        <th scope="col">peak memory</th><th scope="col" class="spare">read</th><th scope="col" class="spare">written</th>\
         <th scope="col" class="spare">records</th></tr></thead>
         <tbody>\(rows)</tbody></table></div>
         <p class="note">From the manifests\(threads). Times add up over stages, also over those \
         that ran side by side; a stage that was continued counts its last run alone. Peak memory is \
         without mapped files. Read: the size of the artifacts and checkpoints that the stage took \
-        in.</p>
+        in.\(linked)</p>
 
         """)
+  }
+
+  private var linked: String {
+    let count = run.artifacts.count { $0.manifest.facts["linked_from"] != nil }
+    return count == 0
+      ? ""
+      : " \(count) of them are linked from other runs, which took the time that stands here."
   }
 
   private var threads: String {

@@ -14,7 +14,9 @@ extension Report {
       title: "Interaction: the student learns from the teacher’s layers",
       body: """
         <p>Step 2. \(lossSentence)</p>
-        <div class="charts">\(charts)</div>
+        <div class="charts">\(charts.first ?? "")</div>
+        \(HTML.folded("Gradients, the baseline, and the terms in figures", """
+        <div class="charts">\(Array(charts.dropFirst()))</div>
         <h3>Terms at the start and at the end</h3>
         <div class="charts">\(tables)</div>
         <p class="note">Means over the first and the last tenth of the steps. Losses are without \
@@ -22,6 +24,7 @@ extension Report {
         layer’s output, for the last term what enters the language head. A term whose gradient is \
         far smaller than the others’ teaches little.</p>
 
+        """))
         """)
   }
 
@@ -126,16 +129,16 @@ extension Report {
       } ?? [])
     let isWide = matches.teacherLayers.count > 12
     let charts: [HTML] = [depthChart(matches), entropyChart(matches)]
-    let below: HTML = isWide ? "" : "<div class=\"charts\">\(charts)</div>"
     return Section(
       name: "matches", short: "Matches", title: "Where layers match",
       body: """
         <p>Each row is a student layer; its cells are the shares of its picks, in %, that fell on \
         each teacher layer. A match was learned only where the maps differ from the one by lot.</p>
         <p class="finding">\(matches.verdict)</p>
-        <div class="charts\(isWide ? "" : " three")">\(maps)\(isWide ? charts : [])</div>
-        \(below)
-        \(entropyTable(matches))
+        <div class="charts\(isWide ? "" : " three")">\(maps)</div>
+        \(HTML.folded(
+          "How the choice went over the steps",
+          "<div class=\"charts\">\(charts)</div>\n\(entropyTable(matches))"))
         """)
   }
 
@@ -177,16 +180,20 @@ extension Report {
 
   private func entropyTable(_ matches: MatchHistory) -> HTML {
     guard !matches.entropy.isEmpty else { return "" }
-    func cells(_ mean: MatchHistory.Entropy.Mean) -> [HTML] {
-      [
-        "\(Format.fixed(mean.entropy, 3))", "\(Format.fixed(mean.maximum, 3))",
-        "\(mean.ratio.map { Format.fixed($0, 3) } ?? "no choice")",
-      ]
+    func cell(_ mean: MatchHistory.Entropy.Mean) -> HTML {
+      guard let ratio = mean.ratio else { return "no choice" }
+      return """
+        \(Format.fixed(ratio, 3)) <span class="error-figure">\
+        \(Format.fixed(mean.entropy, 3)) of \(Format.fixed(mean.maximum, 3))</span>
+        """
     }
     return HTML.table(
-      ["student layer", "entropy, start", "maximum", "ratio", "entropy, end", "maximum", "ratio"],
+      ["student layer", "start", "end"],
       zip(matches.studentLayers, matches.entropy).map { layer, entropy in
-        (["\(layer)"] + cells(entropy.start) + cells(entropy.end), false)
-      }, caption: "Entropy of the sampling in nats, means over the first and the last tenth")
+        (["\(layer)", cell(entropy.start), cell(entropy.end)], false)
+      },
+      caption:
+        "Entropy of the sampling over its maximum, in nats, means over the first and the last "
+        + "tenth of the steps")
   }
 }

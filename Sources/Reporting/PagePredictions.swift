@@ -11,7 +11,9 @@ extension Report {
       !predictions.passages.isEmpty || !predictions.agreements.isEmpty || !layerAnswers.rows.isEmpty
     else { return nil }
     let parts: [HTML] = predictions.passages.map(passage)
-    let doubt = scores.wrong == nil ? "" : " A sample’s answer may be one of the wrong ones."
+    let doubt =
+      scores.wrong == nil
+      ? "" : " Answers that the data set has wrong on purpose are marked as such."
     return Section(
       name: "speech", short: "What layers say", title: "What each layer says",
       body: """
@@ -20,7 +22,7 @@ extension Report {
         every target layer, through its verbalizer, and of the last layer, given the words before. \
         <span class="differs">Marked</span> where it is another word than the sample’s; ■ ends \
         the answer.\(doubt)</p>
-        \(agreementCharts)\(parts)
+        \(agreementCharts)\(Report.fold(parts, after: 1, "samples"))
         """)
   }
 
@@ -59,8 +61,17 @@ extension Report {
       <h3>In their own words</h3>
       <p>Held-out questions. Every layer decodes an answer of its own through its verbalizer, \
       given the question alone.</p>
-      \(parts)
+      \(Report.fold(parts, after: 1, "questions"))
       """
+  }
+
+  /// The first parts, and the others folded.
+  /// - Parameter unit: a plural
+  private static func fold(_ parts: [HTML], after count: Int, _ unit: String) -> HTML {
+    guard parts.count > count else { return "\(parts)" }
+    let rest = Array(parts.dropFirst(count))
+    return "\(Array(parts.prefix(count)))"
+      + HTML.folded("\(rest.count) more \(unit)", "\(rest)")
   }
 
   /// Whether an answer is right, for eyes and ears.
@@ -136,7 +147,8 @@ extension Report {
       ?? ""
     return """
       <article class="said">\(picture)
-      <div><p>\(Report.short(passage.question)) <span class="quiet">sample \(passage.sample)</span>\
+      <div><p>\(Report.short(passage.question)) <span class="quiet">sample \(passage.sample)\
+      \(passage.isWrong ? "; its answer is wrong on purpose" : "")</span>\
       \(rest)</p>
       <div class="\(passage.label.count > 10 ? "column" : "pair")">\(columns)</div></div></article>
 

@@ -29,15 +29,24 @@ extension Report {
         """
     }
     let header: [HTML] = head.map { "<th scope=\"col\">\($0)</th>" }
+    func table(_ rows: [HTML]) -> HTML {
+      """
+      <div class="wide"><table class="answers"><thead><tr>\(header)</tr></thead>
+      <tbody>\(rows)</tbody></table></div>
+
+      """
+    }
+    let first = Array(rows.prefix(2))
+    let rest: HTML =
+      rows.count > 2
+      ? HTML.folded("\(rows.count - 2) more questions", table(Array(rows.dropFirst(2)))) : ""
     let seeds = scores.seeds > 1 ? " Of several seeds the first one answers." : ""
     return Section(
       name: "answers", short: "Answers", title: "Answers",
       body: """
         <p>Held-out questions of every task, chosen by their place in it and not by the \
         outcome.\(seeds)</p>
-        <div class="wide"><table class="answers"><thead><tr>\(header)</tr></thead>
-        <tbody>\(rows)</tbody></table></div>
-
+        \(table(first))\(rest)
         """)
   }
 

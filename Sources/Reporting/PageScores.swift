@@ -39,8 +39,8 @@ extension Report {
         " Dotted: guessing from the question alone, \(Format.percent($0.overall))."
       } ?? ""
     return """
-      \(scores.errorNote) “VLsI less it” is paired, question by question. <span class="spare">\
-      \(bars)\(dotted) A difference’s bar that stays clear of the dotted zero is an advantage or a \
+      \(scores.errorNote) What VLsI is ahead by is paired, question by question.\(belowNote) \
+      <span class="spare">\(bars)\(dotted) A difference’s bar that stays clear of the dotted zero is an advantage or a \
       disadvantage. Steps are the student’s, interaction + fine-tuning.</span>
       """
   }
@@ -56,10 +56,11 @@ extension Report {
       [difference.mean - difference.reach, difference.mean + difference.reach]
         + difference.values
     }
-    let points = CellPlot(covering: reach.map { 100 * $0 }, level: 0, title: "VLsI less it, points")
+    let points = CellPlot(
+      covering: reach.map { 100 * $0 }, level: 0, title: "VLsI is ahead by, points")
     let head: [HTML] =
       ["model", "<th scope=\"col\" class=\"spare\">steps</th>"] + (several ? ["seeds"] : [])
-      + ["accuracy", accuracy.head] + (several ? ["SD"] : []) + ["VLsI less it"]
+      + ["accuracy", accuracy.head] + (several ? ["SD"] : []) + ["VLsI is ahead by"]
       + ["\(points.head)"]
     return HTML.table(
       head,
@@ -71,7 +72,8 @@ extension Report {
         if several { cells.append("\(row.evaluations.isEmpty ? "" : "\(row.evaluations.count)")") }
         if let estimate = row.accuracy {
           cells.append(
-            Report.figure(Format.percent(estimate.mean), Format.percent(estimate.error)))
+            below(estimate.mean, scores.guessing?.overall)
+              + Report.figure(Format.percent(estimate.mean), Format.percent(estimate.error)))
           cells.append(accuracy.interval(estimate, tone: tone))
           if several { cells.append("\(estimate.spread.map(Format.percent) ?? "")") }
         } else {
@@ -94,6 +96,43 @@ extension Report {
 
   private static func figure(_ value: String, _ error: String) -> HTML {
     "\(value) <span class=\"error-figure\">± \(error)</span>"
+  }
+
+  /// Marks a score that is no better than guessing from the question alone.
+  private func below(_ score: Double, _ guessing: Double?) -> HTML {
+    guard let guessing, score < guessing else { return "" }
+    return "<span class=\"below\" title=\"below guessing\">▾</span>"
+  }
+
+  private var belowNote: String {
+    scores.guessing == nil ? "" : " ▾ is below guessing from the question alone."
+  }
+
+  /// What each task asks, by the question that stands first.
+  private var examples: HTML {
+    guard let predictions = shown.last?.evaluations.first?.predictions else { return "" }
+    let several = Set(predictions.map(\.benchmark)).count > 1
+    let rows = scores.tasks.prefix(Report.mostTasks).compactMap {
+      task -> (cells: [HTML], isStrong: Bool)? in
+      guard
+        let first = predictions.first(where: { (several ? $0.benchmark : $0.category) == task })
+      else { return nil }
+      return (
+        [
+          "\(Report.short(task, 60))",
+          "<td class=\"text\">\(Report.short(first.question, 160))</td>",
+          "<td class=\"text\">\(Report.short(answers.pictures?.answer(of: first) ?? first.answer, 80))</td>",
+        ], false
+      )
+    }
+    return HTML.folded(
+      "What each task asks, by an example",
+      HTML.table(
+        [
+          "task", "<th scope=\"col\" class=\"text\">a question</th>",
+          "<th scope=\"col\" class=\"text\">its answer</th>",
+        ],
+        rows, style: "prose"))
   }
 
   private static func steps(_ row: ScoreTable.Row) -> String {
@@ -120,8 +159,12 @@ extension Report {
       var cells: [HTML] = ["\(Report.short(task, 60))", "<td class=\"spare\">\(questions)</td>"]
       let found = shown.map { ($0.contender, $0.accuracy(task)) }
       for (contender, estimate) in found {
-        let text = estimate.map { Format.percent($0.mean) } ?? ""
-        cells.append(contender == .model ? "<td class=\"hit\">\(text)</td>" : "\(text)")
+        let text: HTML =
+          estimate.map {
+            below($0.mean, scores.guessing?.tasks[task]) + "\(Format.percent($0.mean))"
+          }
+          ?? ""
+        cells.append(contender == .model ? "<td class=\"hit\">\(text)</td>" : text)
       }
       if let guessing = scores.guessing {
         cells.append("\(guessing.tasks[task].map(Format.percent) ?? "")")
@@ -144,8 +187,8 @@ extension Report {
       \(HTML.table(head, rows, style: "tasks"))<p class="note"><span class="spare">\
       Dots in the models’ colours\(scores.guessing == nil ? "" : ", dotted line: guessing").</span> \
       A task’s figure has a sampling \
-      error of up to ± \(error).\(left)</p>
-
+      error of up to ± \(error).\(belowNote)\(left)</p>
+      \(examples)
       """
   }
 }

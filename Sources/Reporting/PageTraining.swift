@@ -32,13 +32,14 @@ extension Report {
         <p>Step 1. Each target layer’s verbalizer is trained alone, through the frozen language \
         head, to predict the next token. Stronger lines are deeper layers.</p>
         <div class="charts">\(charts)</div>
-        <h3>Loss by layer and progress</h3>
+        \(HTML.folded("Loss by layer and progress", """
         <div class="charts">\(tables)</div>
         <p class="note">Cross-entropy in nats at shares of the training, each the mean of the \
         twentieth of the steps before, as in the paper’s appendix B. There, with seven target \
         layers, it falls from 14.28 to 3.30 in the shallowest and from 7.39 to 0.79 in the deepest \
         between 10% and 100%.</p>
 
+        """))
         """)
   }
 
@@ -46,10 +47,18 @@ extension Report {
 
   var finetuningSection: Section? {
     guard !finetuning.isEmpty else { return nil }
+    // Each over its own length: what begins late would be a scribble at the edge.
+    let curves = finetuning.map { curve -> Curve in
+      let (first, last) = (curve.points.first?.x ?? 0, curve.points.last?.x ?? 1)
+      return Curve(
+        curve.label,
+        curve.points.map { (100 * ($0.x - first) / max(1, last - first), $0.y) }, tone: curve.tone)
+    }
     let chart = LineChart(
-      curves: finetuning, x: "student step, those of interaction counted",
-      y: "cross-entropy, nats", summary: "Loss of supervised fine-tuning over steps",
+      curves: curves, x: "share of its fine-tuning, %",
+      y: "cross-entropy, nats", summary: "Loss of supervised fine-tuning over its steps",
       fromZero: false, points: 60)
+    let lengths = finetuning.map { "\($0.label) \(Format.count($0.points.count))" }
     let note =
       scores.wrong == nil
       ? "Each point is the mean over the steps around it."
@@ -58,8 +67,8 @@ extension Report {
       name: "finetuning", short: "Fine-tuning", title: "Supervised fine-tuning",
       body: """
         <p>Step 3, and the baselines. Next-token cross-entropy on the training answers\
-        \(scores.wrong == nil ? "" : ", the wrong ones included"). Curves begin where \
-        interaction ended.</p>
+        \(scores.wrong == nil ? "" : ", the wrong ones included"). Each curve \
+        shows the whole of its fine-tuning, of so many steps: \(lengths.joined(separator: ", ")).</p>
         <div class="charts">\(HTML.figure(chart.svg, "\(note)"))<div>\(finalLosses)</div></div>
 
         """)

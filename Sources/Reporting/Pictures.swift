@@ -30,6 +30,15 @@ struct Pictures {
     return try? benchmark.image(picture).small(160).pngData()
   }
 
+  /// The right answer in words: the text of an option beside its letter, all answers of a list.
+  func answer(of prediction: Prediction) -> String {
+    guard let question = questions[[prediction.benchmark, prediction.index]]?.question else {
+      return prediction.answer
+    }
+    let option = question.options.first { String($0.letter) == question.answer }
+    return option.map { "\($0.letter): \($0.text)" } ?? question.answer
+  }
+
   /// A picture as a page holds it.
   static func source(_ png: [UInt8]) -> String {
     "data:image/png;base64," + Data(png).base64EncodedString()

@@ -1,5 +1,6 @@
 import Artifacts
 import Evaluation
+import Models
 
 /// All that the page shows, read from a run's folder. What is missing is a gap, stated on the page.
 public struct Report: Sendable {
@@ -18,8 +19,10 @@ public struct Report: Sendable {
   let ablations: [Ablations]
   let costs: [Cost]
   let gaps: [String]
+  let names: HubNames
 
   /// - Parameters:
+  ///   - names: what student and teacher are called on the hub, as far as the user says it.
   ///   - questions: the number of held-out questions that every layer of the student answers, before
   ///     and after distillation; that decodes with both models.
   ///   - maxNewTokens: the longest of these answers.
@@ -28,9 +31,11 @@ public struct Report: Sendable {
   /// - Throws: `Failure` 66 when there is no run at `path`; what `between` throws.
   public init(
     path: String, title: String, questions: Int = 0, maxNewTokens: Int = 64, passages: Int = 6,
+    names: HubNames = HubNames(),
     between: () throws -> Void = {}
   ) throws {
     var run = try Run(path: path)
+    self.names = names
     self.title = title.isEmpty ? run.name : title
     scores = ScoreTable(run, title: self.title)
     verbalization = ["teacher", "student"].compactMap { backbone in

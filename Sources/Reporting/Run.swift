@@ -60,7 +60,7 @@ public struct Run: Sendable {
 
   private mutating func add(_ name: String) {
     guard hasManifest(name) else {
-      gaps.append("\(name): unfinished")
+      gaps.append("\(name): \(progress(name))")
       return
     }
     do {
@@ -72,6 +72,16 @@ public struct Run: Sendable {
       let file = failure?.place.map { " (\(Files.name(of: $0)))" } ?? ""
       gaps.append("\(name): \(failure?.what ?? "\(error)")\(file)")
     }
+  }
+
+  /// How far an artifact that is not finished is.
+  private func progress(_ name: String) -> String {
+    guard let status = ArtifactStatus(directory: path(name)), let writer = status.writers.first
+    else {
+      return "unfinished"
+    }
+    guard let done = writer.done, let total = writer.total else { return "in the making" }
+    return "in the making, \(Format.count(done)) of \(Format.count(total)) \(writer.unit)"
   }
 
   /// Why an evaluation that was begun is not shown.

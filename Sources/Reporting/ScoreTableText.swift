@@ -23,7 +23,7 @@ extension ScoreTable {
     let several = seeds > 1
     var table = [
       ["model", "student steps"] + (several ? ["seeds", "accuracy", "SD"] : ["accuracy", "error"])
-        + ["VLsI less it", "error"]
+        + ["VLsI is ahead by", "error"]
     ]
     for row in rows {
       var cells = [String(row.contender.label.prefix(34))]

@@ -51,7 +51,7 @@ enum Style {
       background: var(--c); margin-right: .4em; }
     .wide { overflow-x: auto; margin: .6rem 0 1rem; }
     table { border-collapse: collapse; font-size: .85rem; line-height: 1.35; }
-    caption { text-align: left; padding-bottom: .3rem; }
+    caption { text-align: left; padding-bottom: .3rem; white-space: normal; }
     th, td { padding: .36rem 0 .36rem 1.3rem; text-align: right; font-weight: 400;
       border-bottom: 1px solid var(--rule); vertical-align: middle; white-space: nowrap; }
     th:first-child, th.text, td.text { text-align: left; } th:first-child { padding-left: 0; }
@@ -104,7 +104,11 @@ enum Style {
     .own-words tbody th { color: var(--quiet); }
     .who { display: none; color: var(--quiet); font-size: .78rem; }
     .thumb { width: 4.6rem; min-width: 4.6rem; }
-    details { margin: .4rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; }
+    .below { color: var(--quiet); margin-right: .15em; }
+    .prose th, .prose td { white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
+    details { margin: .4rem 0; } .more { margin: 1.2rem 0; }
+    .more > summary { font: .88rem/1.5 -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+      "Liberation Sans", sans-serif; color: var(--quiet); } summary { cursor: pointer; overflow-wrap: anywhere; }
     pre { font: 12px/1.45 ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", monospace;
       background: var(--tint); padding: .8rem 1rem; overflow-x: auto; border-radius: 4px; }
     footer { margin-top: 4rem; border-top: 1px solid var(--rule); padding-top: .8rem; }
@@ -136,7 +140,8 @@ enum Style {
       .tasks thead th { font-size: .72rem; white-space: normal; }
       .words th, .words td { padding: .16rem .25rem; }
       .scores th:first-child { max-width: 7.5rem; }
-      .scores .plot, .tasks .plot { display: none; }
+      .scores .plot, .tasks .plot { display: none; } .bar { width: 4.5rem; }
+      .costs th:first-child { overflow-wrap: anywhere; }
       .said { grid-template-columns: minmax(0, 1fr); } .said img { width: 6.5rem; }
       .words th:first-child { white-space: nowrap; }
       .answers, .answers tbody, .answers tr, .answers td, .answers th { display: block; }
@@ -153,6 +158,8 @@ enum Style {
       @page { margin: 16mm 15mm; }
       * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
       body { font-size: 10pt; max-width: none; padding: 0; } nav { display: none; }
+      details:not([open])::details-content { content-visibility: visible; block-size: auto; }
+      .more > summary { display: none; }
       h1 { font-size: 22pt; } h2 { font-size: 14pt; margin-top: 1.6rem; }
       .charts { grid-template-columns: 1fr 1fr; gap: 1rem 1.6rem; }
       .charts.three { grid-template-columns: 1fr 1fr 1fr; }

@@ -23,7 +23,7 @@ struct ReportCommand: StageCommand {
     let settings = stage.preset.report
     let report = try Report(
       path: run, title: settings.title, questions: settings.questions,
-      maxNewTokens: settings.maxNewTokens, between: stage.checkInterrupt)
+      maxNewTokens: settings.maxNewTokens, names: names, between: stage.checkInterrupt)
     let page = Array(report.page.utf8)
     var inputs = report.run.fingerprints
     // Times and memory are on the page too, and no manifest's fingerprint covers them.

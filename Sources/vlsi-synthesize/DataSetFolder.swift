@@ -226,6 +226,8 @@ struct SplitSummary: CustomStringConvertible {
   var images: Int
   var questions: Int
   var wrong: Int
+  /// Questions that are answered wrong, by item, counted from 0.
+  var wrongQuestions: [(id: String, questions: [Int])] = []
   var byTask: [Task: Int] = [:]
   /// What guessing from the question reaches, for the splits that are scored.
   var guessed: (overall: Double, tasks: [Task: Double])?
@@ -235,12 +237,16 @@ struct SplitSummary: CustomStringConvertible {
     images = items.count
     questions = items.reduce(0) { $0 + $1.questions.count }
     wrong = items.reduce(0) { $0 + $1.wrongAnswers }
+    wrongQuestions = items.filter { $0.wrongAnswers > 0 }.map { item in
+      (item.id, item.questions.indices.filter { item.questions[$0].answer != item.given[$0] })
+    }
     for item in items { for question in item.questions { byTask[question.task, default: 0] += 1 } }
   }
 
   var facts: SettingValue {
     .object([
       ("images", .int(images)), ("questions", .int(questions)), ("wrong_answers", .int(wrong)),
+      ("wrong", .object(wrongQuestions.map { ($0.id, .list($0.questions.map { .int($0) })) })),
       ("tasks", .object(Task.allCases.map { ($0.rawValue, .int(byTask[$0, default: 0])) })),
       (
         "guessing",

@@ -11,6 +11,15 @@ public enum Cores {
       online: ProcessInfo.processInfo.processorCount)
   }
 
+  /// The machine in words: processor and cores.
+  static let machine: String = {
+    let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+    let model = text.split(separator: "\n").first { $0.hasPrefix("model name") }
+      .flatMap { $0.split(separator: ":").last?.trimmingCharacters(in: .whitespaces) }
+    let cores = ProcessInfo.processInfo.processorCount
+    return "\(model ?? "a processor without a name"), \(cores) \(cores == 1 ? "core" : "cores")"
+  }()
+
   /// Those that the process is not kept from: by its affinity (`taskset`, a cpuset) or by the time that
   /// its control groups give it.
   public static var usable: Int {

@@ -1,5 +1,6 @@
 import Artifacts
 import Failures
+import Foundation
 import Kernels
 import Logging
 import Ranks
@@ -189,6 +190,9 @@ extension Stage {
   /// Writes the manifest, with this stage's time and memory, and says so.
   @discardableResult
   public func finish(_ writer: ArtifactWriter, facts: [String: JSON] = [:]) throws -> Manifest {
+    var facts = facts
+    facts["finished"] = .string(Date().formatted(.iso8601))
+    facts["machine"] = .string(Cores.machine)
     let manifest = try writer.finish(
       facts: facts, wallSeconds: wallSeconds, peakBytes: peakBytes)
     guard let repaired = writer.repaired else {
