@@ -7,7 +7,7 @@
 FROM swift:6.3-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make pkg-config \
     libopenblas-dev libdnnl-dev liblmdb-dev libzstd-dev libxxhash-dev libturbojpeg0-dev \
-    libspng-dev libwebp-dev libgif-dev libprotobuf-c-dev && rm -rf /var/lib/apt/lists/*
+    libspng-dev libwebp-dev libgif-dev libprotobuf-c-dev libarchive-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 COPY Package.swift Makefile LICENSE ./
 COPY Sources Sources
@@ -19,7 +19,7 @@ RUN make install PREFIX=/opt/vlsi
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends make libopenblas0-pthread libdnnl2 \
     liblmdb0 libzstd1 libxxhash0 libturbojpeg0 libspng0 libwebp7 libwebpdemux2 libgif7 \
-    libprotobuf-c1 libstdc++6 && rm -rf /var/lib/apt/lists/*
+    libprotobuf-c1 libarchive13 libstdc++6 && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/vlsi /opt/vlsi
 COPY LICENSE /opt/vlsi/share/vlsi/
 ENV PATH=/opt/vlsi/bin:$PATH

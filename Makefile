@@ -118,8 +118,9 @@ endef
 
 .PHONY: $(foreach s,$(STAGES) distill compare plan check inputs graph status dump verify clean,$(call stage_targets,$s))
 
-$(call stage_targets,synthesize): synthesize-%: runs/%/data/synthesis.json
-	$(announce)
+$(call stage_targets,synthesize): synthesize-%: $$(if $$(EMBEDDED_$$*),runs/%/data/synthesis.json)
+	$(if $(EMBEDDED_$*),@echo "runs/$*/data is up to date",$(error $* has data of its own: the embedded ones \
+	  are for presets with a section synthesize, as pipeline/tiny.yaml))
 $(call stage_targets,prepare): prepare-%: runs/%/samples/manifest.json
 	$(announce)
 $(call stage_targets,extract): extract-%: runs/%/features/teacher/manifest.json \
@@ -171,7 +172,8 @@ compared = $(if $(filter sft,$1),compare/sft/model) \
   $(if $(filter last-layer,$1),compare/last-layer/adapter compare/last-layer/model)
 .PHONY: $(call stage_targets,complete)
 $(foreach n,$(ACTIVE),$(eval complete-$n: $(call artifacts,$n)))
-.SECONDARY: $(foreach n,$(ACTIVE),$(patsubst %,runs/$n/features/%/manifest.json,teacher student model))
+.SECONDARY: $(foreach n,$(ACTIVE),runs/$n/budget \
+  $(patsubst %,runs/$n/features/%/manifest.json,teacher student model))
 $(call stage_targets,complete):
 	@:
 

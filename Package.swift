@@ -71,7 +71,8 @@ let stages: [(name: String, needs: [String])] = [
     ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Models"]
   ),
   (
-    "vlsi-prepare", ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Imaging", "Models"]
+    "vlsi-prepare",
+    ["CArchive", "Kernels", "Artifacts", "Checkpoints", "Tokenization", "Imaging", "Models"]
   ),
   (
     "vlsi-extract",
@@ -124,7 +125,7 @@ let stages: [(name: String, needs: [String])] = [
       "Distillation", "Training",
     ]
   ),
-  ("vlsi-dump", ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Models"]),
+  ("vlsi-dump", ["Kernels", "Artifacts", "Checkpoints", "Tokenization", "Imaging", "Models"]),
   (
     "vlsi-bench",
     [
@@ -169,6 +170,8 @@ let package = Package(
     .target(
       name: "CTensorBoard", exclude: ["event.proto"],
       linkerSettings: [.linkedLibrary("protobuf-c")]),
+    .systemLibrary(
+      name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
     .systemLibrary(name: "CGIF", pkgConfig: "libgif", providers: [.apt(["libgif-dev"])]),
   ]
     + floors.map {

@@ -36,7 +36,21 @@ for word; do
         refuse 65 "$name: not a folder: $value; expected where the data set's image paths start"
       fi
       ;;
-    DATASET) check_file "$name" "$value" ;;
+    DATASET)
+      if [ -d "$value" ]; then
+        :
+      elif [ -e "$value" ]; then
+        check_file "$name" "$value"
+      else
+        # Several between blanks, each with its weight behind a star.
+        set -f
+        for file in $value; do
+          case $file in *\**) [ -e "$file" ] || file=${file%\**} ;; esac
+          [ -d "$file" ] || check_file "$name" "$file"
+        done
+        set +f
+      fi
+      ;;
     BENCHMARK)
       if [ -e "$value" ]; then
         check_file "$name" "$value"

@@ -14,7 +14,8 @@ look() { # file or folder
   case $1 in /*) set -- "$1" ;; *) set -- "./$1" ;; esac
   if [ -d "$1" ]; then
     find -L "$1" -mindepth 1 -maxdepth 1 -type f \( -name '*.json' -o \
-      -name '*.safetensors' -o -name '*.jinja' \) -printf '%T@ %s %p\n'
+      -name '*.safetensors' -o -name '*.jinja' -o -name '*.jsonl' -o -name '*.ndjson' -o \
+      -name '*.tar' -o -name '*.tar.*' -o -name '*.tgz' \) -printf '%T@ %s %p\n'
   else
     find -L "$1" -maxdepth 0 -printf '%T@ %s %p\n'
   fi
@@ -42,6 +43,18 @@ for word; do
       now=$(printf '%s\n' "$now" | LC_ALL=C sort -n)
       path=$folder # known to be there
       [ -n "$now" ] || { [ -e "$stamp" ] || touch -d @0 "$stamp"; continue; }
+      ;;
+    DATASET=*)
+      now=
+      if [ ! -e "$path" ]; then
+        set -f
+        now=$(for file in $path; do
+          [ -e "$file" ] || file=${file%\**}
+          [ ! -e "$file" ] || look "$file"
+        done | LC_ALL=C sort -n)
+        set +f
+        [ -z "$now" ] || path=$folder # known to be there
+      fi
       ;;
     *) now= ;;
   esac

@@ -8,7 +8,8 @@ cat <<END
 TEACHER    the checkpoint to learn from: a folder with config.json, safetensors, tokenizer.json
 STUDENT    the checkpoint that learns: the same family (or, with run.teacher_samples: own, another
            whose tokenizer gives the same ids)
-DATASET    conversations about images: LLaVA, ShareGPT or OpenAI messages, JSON or JSON Lines
+DATASET    conversations about images: LLaVA, ShareGPT or OpenAI messages, JSON, JSON Lines or a
+           WebDataset's tar; a folder of such, or several between blanks, each with its weight: a.json*0.5
 IMAGES     the folder that its image paths start from
 BENCHMARK  questions to score with, a TSV in VLMEvalKit's columns; may be left out
 

@@ -20,6 +20,7 @@ $(ACTIVE:%=runs/%/$(SLICES)/slices.mk): runs/%/$(SLICES)/slices.mk: FORCE | $(BU
 # Looked up when they are needed: by then they are there.
 $(foreach n,$(ACTIVE),\
   $(eval EMBEDDED_$n = $$(filter yes,$$(file < runs/$n/$(SLICES)/embedded)))\
+  $(eval BUDGET_$n = $$(filter-out none,$$(file < runs/$n/$(SLICES)/budget)))\
   $(eval VISUAL_$n = $$(filter stored,$$(file < runs/$n/$(SLICES)/visual)))\
   $(eval OWN_$n = $$(filter own,$$(file < runs/$n/$(SLICES)/teacher-samples)))\
   $(eval THREADS_$n = $$(filter-out 0,$$(file < runs/$n/$(SLICES)/threads))))

@@ -60,14 +60,22 @@ runs/%/data/synthesis.json: runs/%/$(SLICES)/data | $(BUILT)
 	$(single)$(BIN)/vlsi-synthesize data $(call options,$*) --output $(@D)
 	@touch $@
 
-runs/%/samples/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) | $(BUILT)
-	$(shares)$(BIN)/vlsi-prepare $(call making,$*) --dataset $(dataset)$(images_option) \
+# With run.budget_hours: how many entries of the data set fit into them, found out once.
+runs/%/budget: runs/%/$(SLICES)/budget $$(call dataset_files,$$*) | $(BUILT)
+	$(survey)
+	$(call before_run,--budget $@)
+budget = $(if $(BUDGET_$1),runs/$1/budget)
+entries = $(if $(BUDGET_$*), --entries $$(cat runs/$*/budget))
+
+runs/%/samples/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) \
+    $$(call budget,$$*) | $(BUILT)
+	$(shares)$(BIN)/vlsi-prepare $(call making,$*)$(entries) --dataset $(dataset)$(images_option) \
 	  --model $(student) --output $(@D)
 
 # Those of a teacher of another family: the same conversations, by its own processor.
 runs/%/samples-teacher/manifest.json: runs/%/$(SLICES)/samples $$(call dataset_files,$$*) \
-    $$(call teacher_files,$$*) | $(BUILT)
-	$(shares)$(BIN)/vlsi-prepare $(call making,$*) --dataset $(dataset)$(images_option) \
+    $$(call teacher_files,$$*) $$(call budget,$$*) | $(BUILT)
+	$(shares)$(BIN)/vlsi-prepare $(call making,$*)$(entries) --dataset $(dataset)$(images_option) \
 	  --model $(teacher) --output $(@D)
 teacher_samples = runs/$1/samples$(if $(OWN_$1),-teacher)
 

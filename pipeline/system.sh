@@ -30,6 +30,7 @@ need libturbojpeg0-dev turbojpeg.h
 need libspng-dev spng.h
 need libwebp-dev webp/demux.h
 need libgif-dev gif_lib.h
+need libarchive-dev archive.h
 need libprotobuf-c-dev protobuf-c/protobuf-c.h
 command -v pkg-config > /dev/null || packages="$packages pkg-config"
 # Services that these bring would be started on a machine that runs such: there it is its owner's to say.

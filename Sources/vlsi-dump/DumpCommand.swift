@@ -5,7 +5,7 @@ import StageKit
 
 /// What standard output gets.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
-  case text, json, npy, safetensors
+  case text, json, npy, png, safetensors
 }
 
 struct DumpCommand: StageCommand {
@@ -41,7 +41,8 @@ struct DumpCommand: StageCommand {
       "Compare with another of the same kind; ends with 1 where they differ.", valueName: "other"))
   var diff: String?
 
-  @Option(help: "text, json, npy (one tensor) or safetensors (a record or a tensor).")
+  @Option(
+    help: "text, json, npy (one tensor), png (pixels) or safetensors (a record or a tensor).")
   var format: OutputFormat = .text
 
   @Option(help: ArgumentHelp("The model whose tokenizer decodes the text.", valueName: "dir"))
@@ -61,8 +62,8 @@ struct DumpCommand: StageCommand {
     if rows != nil, rowRange == nil {
       throw ValidationError("--rows takes a:b with 0 <= a <= b, not \(rows ?? "").")
     }
-    if format == .npy, tensor == nil {
-      throw ValidationError("--format npy writes one tensor: give --tensor.")
+    if [.npy, .png].contains(format), tensor == nil {
+      throw ValidationError("--format \(format.rawValue) writes one tensor: give --tensor.")
     }
     if format == .safetensors, tensor == nil, record == nil {
       throw ValidationError(

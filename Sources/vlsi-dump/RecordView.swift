@@ -25,7 +25,7 @@ struct RecordView {
           names.compactMap { name in record.tensors[name].map { (name, $0) } },
           metadata: record.metadata))
     case .json: Output.json(json())
-    case .text, .npy: showText()
+    case .text, .npy, .png: showText()
     }
   }
 

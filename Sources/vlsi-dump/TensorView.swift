@@ -1,5 +1,6 @@
 import Artifacts
 import Failures
+import Imaging
 import StageKit
 
 /// One tensor, or rows of it.
@@ -24,10 +25,23 @@ struct TensorView {
   func show(_ format: OutputFormat) throws {
     switch format {
     case .npy: Output.write(try NPY.encode(tensor))
+    case .png: Output.write(try picture().pngData())
     case .safetensors: Output.write(Safetensors.encode([(name, tensor)]))
     case .json: Output.json(try json())
     case .text: try showText()
     }
+  }
+
+  /// Pixels [height, width, 3] as the picture that they are.
+  private func picture() throws -> RGBImage {
+    guard tensor.type == .uint8, tensor.shape.count == 3, tensor.shape[2] == 3 else {
+      throw Failure(
+        .badData, "no picture", at: "\(source.path), tensor \(name)",
+        expected: "U8 [height, width, 3]",
+        found: "\(tensor.type.rawValue) \(Human.shape(tensor.shape))")
+    }
+    return try RGBImage(
+      width: tensor.shape[1], height: tensor.shape[0], pixels: tensor.bytes)
   }
 
   private func json() throws -> JSON {

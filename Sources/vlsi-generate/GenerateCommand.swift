@@ -18,14 +18,17 @@ struct GenerateCommand: StageCommand {
   static let abstract =
     "Answers a prompt about images: the model, or each of its layers through its verbalizer."
   static let example =
-    "vlsi-generate --model runs/tiny/model --image scan.png --prompt \"Which digit is this?\""
+    "vlsi-generate --model runs/tiny/model --image scan.png --prompt \"which digit is the largest?\""
 
   @Option(help: "The checkpoint.")
   var model: String
   @Option(
     name: .customLong("image"),
     help: ArgumentHelp(
-      "An image file, seen before the prompt; give it again for more.", valueName: "file"))
+      """
+      An image, seen before the prompt; again for more. A file, a file: or data: URL, or base64, as \
+      in a data set.
+      """, valueName: "image"))
   var images: [String] = []
   @Option(help: "What to ask.")
   var prompt: String
@@ -94,7 +97,8 @@ struct GenerateCommand: StageCommand {
 
       Example:
         \(example)
-        vlsi-generate --model runs/tiny/model --image scan.png --prompt "Which digit is this?" \
+        vlsi-generate --model runs/tiny/model --image scan.png \
+      --prompt "which digit is the largest?" \
       --verbalizers runs/tiny/verbalizers/student --layers all
       """,
     version: Version.current)
@@ -184,7 +188,12 @@ struct GenerateCommand: StageCommand {
   }
 
   private func sample(_ builder: PromptBuilder) throws -> ModelSample {
-    let pictures = try images.map { try RGBImage(contentsOf: $0) }
+    let files = ImageFiles(path: ".", allowsOutside: true, setting: "")
+    let pictures = try images.map { image in
+      InlineImage.stands(in: image)
+        ? try RGBImage(decoding: InlineImage.bytes(image, place: "--image"), place: "--image")
+        : try RGBImage(contentsOf: files.file(image))
+    }
     let question = Turn(role: .user, content: pictures.map { _ in .image } + [.text(prompt)])
     let turns = system.map { [Turn(role: .system, $0), question] } ?? [question]
     return try builder.prompt(turns, images: pictures)

@@ -12,6 +12,10 @@ struct PlanTable {
   let directory: String
   /// The machines that the run is planned for besides this one.
   var machines: ClusterPlan.Machines?
+  /// What else the machine was at while its rates were measured; nil for nothing.
+  var busy: String?
+  /// How much of the data fits into the hours that there are; nil where all is taken.
+  var budget: String?
 
   var text: String {
     var lines = [Self.data(plan.survey), ""]
@@ -40,6 +44,8 @@ struct PlanTable {
       "disk     \(MemoryPlan.text(Self.disk(stages)))"
         + (scratch > 0 ? ", \(MemoryPlan.text(scratch)) of it while a stage trains" : "")
         + (Files.freeBytes(at: directory).map { "; \(MemoryPlan.text($0)) free" } ?? ""))
+    if let budget { lines.append("budget   \(budget)") }
+    if let busy { lines.append("beware   \(busy): the times are too long") }
     if let largest = stages.max(by: { $0.memory < $1.memory }) {
       lines.append(
         "memory   \(MemoryPlan.text(largest.memory)) at most, in \(largest.name), mapped files not "
@@ -106,6 +112,7 @@ struct PlanTable {
 
   var json: String {
     JSON.object([
+      "budget": budget.map { .string($0) } ?? .null,
       "samples": .int(plan.survey.samples), "surveyed": .int(plan.survey.sizes.count),
       "tokens": .int(Int(plan.survey.tokens)),
       "supervised_positions": .int(Int(plan.survey.supervisedPositions)),

@@ -57,6 +57,11 @@ struct PlanCommand: StageCommand {
     help: ArgumentHelp(
       "Only write a preset that extends --preset by what --set says.", valueName: "file"))
   var write: String?
+  @Option(
+    help: ArgumentHelp(
+      "With run.budget_hours in the preset: writes how many entries of the data set fit into them.",
+      valueName: "file"))
+  var budget: String?
   @Option(help: "Plan for so many machines too, each of --cores.")
   var nodes: Int?
   @Option(help: "Cores of each of these machines (default: this one's).")
@@ -110,11 +115,22 @@ struct PlanCommand: StageCommand {
     if check {
       return try Readiness(inputs: inputs, plan: plan, directory: run, rates: nil).show()
     }
+    let busy = Cores.busy
+    if let busy { stage.log.warning("\(busy): what is planned takes less time on a quiet machine") }
     stage.log.info("rehearsing both backbones with one block each")
     let rates = try Rates(
       plan, teacherSamples: inputs.teacherSamples, studentSamples: inputs.studentSamples,
       directory: run)
     var table = PlanTable(plan: plan, stages: plan.stages(rates), rates: rates, directory: run)
+    if let hours = stage.preset.run.budgetHours {
+      let fitted = try Budget(
+        hours: hours, plan: plan, samples: inputs.studentSamples, rates: rates)
+      table = PlanTable(
+        plan: fitted.plan, stages: fitted.plan.stages(rates), rates: rates, directory: run)
+      table.budget = fitted.sentence
+      if let budget { try writeAtomically("\(fitted.entries)\n", to: budget) }
+    }
+    table.busy = busy
     if nodes ?? cores != nil {
       table.machines = ClusterPlan.Machines(
         nodes: nodes ?? 1, cores: cores ?? Cores.usable,

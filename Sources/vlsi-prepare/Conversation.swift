@@ -66,9 +66,18 @@ extension Conversation {
       try EntryMembers.refuse(in: entry)
       let size = try EntryMembers.size(entry, over: RequestedSize())
       images = try EntryMembers.images(entry, size)
-      guard let name = ["conversations", "messages"].first(where: { entry.member($0) != nil }),
-        let list = try entry.only("conversations", "messages")
-      else { throw Rejection("the entry has neither \"conversations\" nor \"messages\"") }
+      var (name, turns) = ("messages", try entry.only("conversations", "messages"))
+      if let pairs = entry.member("texts") {
+        guard turns == nil else {
+          throw Rejection("\"texts\" stand beside \"conversations\" or \"messages\"")
+        }
+        (name, turns) = ("texts", try Conversation.turns(of: pairs))
+      }
+      guard let list = turns else {
+        throw Rejection(
+          "the entry has neither \"conversations\" nor \"messages\" nor \"texts\"")
+      }
+      if entry.member("conversations") != nil { name = "conversations" }
       let spoken = try read(list, named: name, size)
       let inline = spoken.flatMap(\.images)
       if !inline.isEmpty {
@@ -85,6 +94,22 @@ extension Conversation {
       rejection.id = id
       throw rejection
     }
+  }
+
+  /// The turns of `texts`, as the hub's collections have them: `user` and `assistant` of each question.
+  private static func turns(of texts: JSON) throws -> JSON {
+    guard let pairs = texts.asArray else {
+      throw Rejection("\"texts\" is \(texts.kind), expected an array")
+    }
+    return .array(
+      try pairs.enumerated().flatMap { number, pair -> [JSON] in
+        guard let user = pair.member("user"), let assistant = pair.member("assistant") else {
+          throw Rejection("text \(number + 1): expected \"user\" and \"assistant\"")
+        }
+        return [
+          ["role": "user", "content": user], ["role": "assistant", "content": assistant],
+        ]
+      })
   }
 
   /// Reads the turns.

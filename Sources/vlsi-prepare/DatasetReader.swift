@@ -20,6 +20,10 @@ final class DatasetReader {
     /// Where it starts in the file, counting from 1.
     var line: Int
     var bytes: [UInt8]
+    /// The file that it stands in.
+    var file = ""
+    /// Its name, where the data set has several.
+    var part: String?
   }
 
   /// A longer entry is a sign of a quotation mark that was never closed.
@@ -138,7 +142,7 @@ final class DatasetReader {
       position = end
       if end < chunk.count { break }
     }
-    return Entry(index: index, line: start, bytes: bytes)
+    return Entry(index: index, line: start, bytes: bytes, file: path)
   }
 
   private func check(_ count: Int, _ start: Int) throws {
@@ -188,7 +192,7 @@ final class DatasetReader {
       if let bracket = scan.mismatch {
         throw failure("'\(Character(Unicode.Scalar(bracket)))' closes another bracket")
       }
-      if scan.ended { return Entry(index: index, line: start, bytes: bytes) }
+      if scan.ended { return Entry(index: index, line: start, bytes: bytes, file: path) }
     }
     line = start
     throw failure("the entry that starts here does not end")

@@ -76,7 +76,8 @@ enum EntryMembers {
 
   /// A path, or an object that holds one, or the bytes themselves.
   static func image(_ value: JSON, _ size: RequestedSize) throws -> NamedImage {
-    let source = value.member("path", "url", "image", "image_url", "bytes", "data")
+    // The hub's pictures have their bytes, and beside them the name that the file once had.
+    let source = value.member("bytes", "data", "path", "url", "image", "image_url")
     if value.asString == nil, let source, source.asObject != nil { return try image(source, size) }
     let name = value.asString ?? source?.asString
     guard let name, !name.isEmpty else {

@@ -20,13 +20,16 @@ struct Totals: Sendable, Equatable {
 /// An entry that did not become a sample, as a line of `rejects.jsonl`.
 struct Reject: Sendable, Equatable {
   var index: Int
+  /// The name of the data file that it stands in, where there are several.
+  var part: String?
   /// Where the entry starts in the data set, counting from 1.
   var line: Int
   var id: String?
   var reason: String
 
-  init(index: Int, line: Int, id: String?, reason: String) {
+  init(index: Int, part: String? = nil, line: Int, id: String?, reason: String) {
     self.index = index
+    self.part = part
     self.line = line
     self.id = id
     self.reason = reason
@@ -36,14 +39,18 @@ struct Reject: Sendable, Equatable {
     guard let index = json["index"]?.asInt, let line = json["line"]?.asInt,
       let reason = json["reason"]?.asString
     else { return nil }
-    self.init(index: index, line: line, id: json["id"]?.asString, reason: reason)
+    self.init(
+      index: index, part: json["file"]?.asString, line: line, id: json["id"]?.asString,
+      reason: reason)
   }
 
   var json: JSON {
-    [
+    var members: [String: JSON] = [
       "index": .int(index), "id": id.map { .string($0) } ?? .null, "line": .int(line),
       "reason": .string(reason),
     ]
+    members["file"] = part.map { .string($0) }
+    return .object(members)
   }
 }
 

@@ -28,7 +28,7 @@ struct Preparation {
   static let rejectsFile = "rejects.jsonl"
 
   /// Makes the shards of the writer's share. Returns what is known of all; nil where there are others.
-  mutating func run(_ reader: DatasetReader) throws -> ShardNote? {
+  mutating func run(_ reader: DatasetEntries) throws -> ShardNote? {
     let scratch = try writer.scratchDirectory()
     let finished = Set(writer.finishedShards)
     let settled = Dictionary(
@@ -97,7 +97,7 @@ struct Preparation {
   }
 
   private mutating func write(
-    _ shard: Int, _ reader: DatasetReader, _ progress: Progress,
+    _ shard: Int, _ reader: DatasetEntries, _ progress: Progress,
     _ append: (Record) throws -> Void
   ) throws -> ShardNote {
     var note = ShardNote()
@@ -113,7 +113,7 @@ struct Preparation {
       }
       guard !entries.isEmpty else {
         throw Failure(
-          .ioFailed, "the data set changed while it was read", at: reader.path,
+          .ioFailed, "the data set changed while it was read", at: reader.name,
           expected: "\(total) entries")
       }
       left -= entries.count
@@ -127,7 +127,7 @@ struct Preparation {
           note.totals += totals
         case .reject(let reject)?: note.rejects.append(reject)
         case .failure(let failure)?: throw failure
-        case nil: throw Failure(.software, "an entry was left out", at: reader.path)
+        case nil: throw Failure(.software, "an entry was left out", at: reader.name)
         }
       }
       all.rejects = before + note.rejects

@@ -18,7 +18,11 @@ struct PrepareCommand: StageCommand {
 
   @Option(
     help: ArgumentHelp(
-      "LLaVA, ShareGPT or OpenAI conversations: a JSON array or JSON Lines.", valueName: "file"))
+      """
+      LLaVA, ShareGPT or OpenAI conversations: a JSON array, JSON Lines or a WebDataset's tar file; a \
+      folder of such; or several between blanks, as "a.json b.tar*0.5", where a weight says how often \
+      entries are taken.
+      """, valueName: "files"))
   var dataset: String
 
   @Option(
@@ -40,6 +44,11 @@ struct PrepareCommand: StageCommand {
       valueName: "n"))
   var spread: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "At most n entries, evenly spread over the data set.", valueName: "n"))
+  var entries: Int?
+
   @OptionGroup var part: ShareOptions
   @OptionGroup var common: CommonOptions
 
@@ -47,8 +56,11 @@ struct PrepareCommand: StageCommand {
     if let spread, spread < 1 {
       throw ValidationError("--spread takes 1 or more, not \(spread).")
     }
-    if spread != nil, common.limit != nil {
-      throw ValidationError("--spread and --limit exclude each other.")
+    if let entries, entries < 1 {
+      throw ValidationError("--entries takes 1 or more, not \(entries).")
+    }
+    if [spread, entries, common.limit].count(where: { $0 != nil }) > 1 {
+      throw ValidationError("--spread, --entries and --limit exclude each other.")
     }
   }
 
@@ -58,19 +70,26 @@ struct PrepareCommand: StageCommand {
     let (tokenizer, template) = (parts.tokenizer, parts.template)
     let processor = try settings.bounding(
       parts.images, at: common.preset ?? model + "/preprocessor_config.json")
+    let files = try DatasetFiles(dataset)
+    guard let start = images ?? files.folder else {
+      throw Failure(
+        .usage, "the data files lie in several folders", at: dataset,
+        advice: "Say by --images where their image paths start.")
+    }
     let folder = ImageFolder(
-      path: images ?? Files.parent(of: dataset), allowsOutside: settings.allowOutsideImages)
+      path: start, allowsOutside: settings.allowOutsideImages)
     guard images == nil || Files.isDirectory(folder.path) else {
       throw Failure(.inputMissing, "the folder of images does not exist", at: folder.path)
     }
 
-    let survey = try Survey(of: dataset, limit: stage.limit)
-    let stride = spread.map { max(1, survey.count / $0) } ?? 1
+    let survey = try Survey(of: files, limit: stage.limit)
+    let stride =
+      spread.map { max(1, survey.count / $0) } ?? entries.map { (survey.count + $0 - 1) / $0 } ?? 1
     guard
       let writer = try stage.artifact(
         at: output, kind: .samples, settings: identity(settings, stride: stride),
         execution: settings.execution,
-        inputs: try inputs(tokenizer, template, processor),
+        inputs: try inputs(files, tokenizer, template, processor),
         samplesPerShard: settings.samplesPerShard,
         redo: try folder.firstChange(since: output).map { "the image \($0) is another one now" },
         share: part.wanted)
@@ -78,23 +97,24 @@ struct PrepareCommand: StageCommand {
     let builder = SampleBuilder(
       parts: parts, processor: processor,
       settings: settings, images: folder, dataset: dataset)
-    let entries = (survey.count + stride - 1) / stride
+    let taken = (survey.count + stride - 1) / stride
     // A sample of the data set says what is in it, bad entries too.
     var preparation = Preparation(
-      stage: stage, writer: writer, builder: builder, total: entries,
+      stage: stage, writer: writer, builder: builder, total: taken,
       mostRejects: spread == nil ? settings.maxRejectShare : 1)
-    guard let note = try preparation.run(try DatasetReader(path: dataset, every: stride)) else {
+    guard let note = try preparation.run(files.entries(every: stride)) else {
       return
     }
     try stage.finish(
-      writer, facts: facts(note, entries, of: survey.count, tokenizer, processor, settings))
+      writer, facts: facts(note, taken, of: survey.count, tokenizer, processor, settings))
   }
 
   private func inputs(
-    _ tokenizer: Tokenizer, _ template: ChatTemplate, _ processor: ImageProcessor
+    _ files: DatasetFiles, _ tokenizer: Tokenizer, _ template: ChatTemplate,
+    _ processor: ImageProcessor
   ) throws -> [String: String] {
     var inputs = [
-      "dataset": try Fingerprint.file(dataset), "tokenizer": tokenizer.fingerprint,
+      "dataset": try files.fingerprint, "tokenizer": tokenizer.fingerprint,
       "image_processor": processor.fingerprint,
     ]
     // Left out where it is the family's own: samples of before have no such input.
@@ -142,9 +162,9 @@ struct Survey {
   private(set) var count = 0
 
   /// - Throws: `Failure(.badData)` for an array that is malformed or a data set without entries.
-  init(of dataset: String, limit: Int?) throws {
-    let reader = try DatasetReader(path: dataset)
+  init(of files: DatasetFiles, limit: Int?) throws {
+    let reader = files.entries()
     while count < limit ?? .max, try reader.next() != nil { count += 1 }
-    if count == 0 { throw Failure(.badData, "the data set has no entries", at: dataset) }
+    if count == 0 { throw Failure(.badData, "the data set has no entries", at: files.name) }
   }
 }

@@ -52,18 +52,18 @@ struct SampleBuilder: Sendable {
     } catch let rejection as Rejection {
       return .reject(
         Reject(
-          index: entry.index, line: entry.line, id: rejection.id.map { readable($0) },
-          reason: rejection.reason))
+          index: entry.index, part: entry.part, line: entry.line,
+          id: rejection.id.map { readable($0) }, reason: rejection.reason))
     } catch let failure as Failure {
       return .failure(failure)
     } catch {
-      return .failure(Failure(.software, "\(error)", at: "\(dataset), line \(entry.line)"))
+      return .failure(Failure(.software, "\(error)", at: "\(entry.file), line \(entry.line)"))
     }
   }
 
   private func parse(_ entry: DatasetReader.Entry) throws -> JSON {
     do {
-      return try JSON(parsing: entry.bytes, place: dataset, firstLine: entry.line)
+      return try JSON(parsing: entry.bytes, place: entry.file, firstLine: entry.line)
     } catch let failure as Failure {
       throw Rejection("\(failure)")
     }

@@ -1,6 +1,7 @@
 import Artifacts
 import Checkpoints
 import Foundation
+import Imaging
 import TestSupport
 import Testing
 
@@ -136,6 +137,32 @@ import Testing
       try dump(folder("features"), "--diff", folder("other"), "--format", "json"))
     #expect(found["equal"] == false)
     #expect(found["settings"]?.asArray?.first?["name"] == "input samples")
+  }
+
+  @Test func `pixels as a picture`() throws {
+    let folder = try TemporaryFolder()
+    let writer = try ArtifactWriter(
+      directory: folder("samples"), kind: .samples, settings: [:], samplesPerShard: 4)
+    let pixels = (0..<(5 * 7 * 3)).map { UInt8($0 * 2) }
+    try writer.writeShard(0) { append in
+      try append(
+        Record(
+          index: 0,
+          tensors: [
+            "pixels.0": RawTensor(uint8: pixels, shape: [5, 7, 3]),
+            "input_ids": RawTensor(int32: [1], shape: [1]),
+          ]))
+    }
+    try writer.finish()
+    let shown = ["--record", "0", "--format", "png", "--tensor"]
+    let picture = try dump(
+      folder("samples"), shown[0], shown[1], shown[2], shown[3], shown[4], "pixels.0")
+    let image = try RGBImage(decoding: picture.bytes, place: "x")
+    #expect(image.width == 7 && image.height == 5 && image.pixels == pixels)
+    let other = try dump(
+      folder("samples"), shown[0], shown[1], shown[2], shown[3], shown[4], "input_ids")
+    #expect(other.status == 65 && other.log.contains("no picture"))
+    #expect(try dump(folder("samples"), "--format", "png").status == 64)
   }
 
   @Test func `a run, runs, and what sets them apart`() throws {

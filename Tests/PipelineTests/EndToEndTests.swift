@@ -43,6 +43,24 @@ import Testing
       try bytes(of: "\(bench.path)/again/\(artifact)") == bytes(of: "\(bench.path)/\(artifact)"))
   }
 
+  @Test("A budget of hours is all samples, some of them, or too little")
+  func budget() throws {
+    func plan(_ hours: String) throws -> Outcome {
+      try bench.perform(
+        "vlsi-plan --preset $/preset.yaml --teacher $/teacher --student $/student --samples $/samples "
+          + "--run $/planned --set run.budget_hours=\(hours) --budget $/planned-\(hours)")
+    }
+    let ample = try plan("100")
+    #expect(ample.code == 0 && ample.output.contains("all samples fit into"), "\(ample.errors)")
+    let count = try String(contentsOfFile: "\(bench.path)/planned-100", encoding: .utf8)
+    let facts = try #require(try bench.manifest("samples")["facts"] as? [String: Any])
+    #expect(Int(count.trimmingCharacters(in: .newlines)) == facts["data_set_entries"] as? Int)
+    let little = try plan("0.001")
+    // What takes long whatever the data may be more than these seconds.
+    #expect(little.code == 0 || little.code == 78, "\(little.errors)")
+    if little.code == 78 { #expect(little.errors.contains("at least")) }
+  }
+
   @Test(
     "A stage that is stopped ends with 75 and goes on to the same bytes",
     arguments: [

@@ -24,6 +24,7 @@ import Testing
         for word; do case $word in
           --slices | --write) exec "$PROGRAMS/vlsi-plan" "$@" ;;
         esac; done
+        for word; do [ "$last" = --budget ] && echo 120 > $word; last=$word; done
         printf '%s\\n' "${0##*vlsi-}" "$@" >> words
         case $0 in *"$(cat refuse 2> /dev/null || echo no)") echo "error: no" >&2; exit 65 ;; esac
         for word; do [ "$last" = --output ] && out=$word; last=$word; done
@@ -114,7 +115,7 @@ import Testing
     #expect(outcome.code == 0)
     #expect(calls.isEmpty)
     for word in [
-      "make distill-tiny", "make distill-2b", "2b 2b-trial 7b llava-onevision-0.5b",
+      "make distill-tiny", "make distill-2b", "2b 2b-night 2b-trial 7b llava-onevision-0.5b",
       "redo-STAGE-NAME",
     ] {
       #expect(outcome.output.contains(word), "\(word)")
@@ -384,7 +385,7 @@ import Testing
     #expect(outcome.code == 2)
     #expect(
       outcome.errors.contains(
-        "error: no target distil-tiny. Runs: 2b 2b-trial 7b llava-onevision-0.5b "))
+        "error: no target distil-tiny. Runs: 2b 2b-night 2b-trial 7b llava-onevision-0.5b "))
   }
 
   @Test("ablate makes what cells share once, by seed, and a second time nothing")
@@ -529,6 +530,23 @@ import Testing
     let left = (try? FileManager.default.contentsOfDirectory(atPath: "\(shop.path)/runs")) ?? []
     #expect(!left.contains("x"))
     #expect(!FileManager.default.fileExists(atPath: "\(shop.path)/shot"))
+  }
+
+  @Test("With a budget of hours the number of entries is found out once, and again for other hours")
+  func budget() throws {
+    let shop = try Workshop()
+    try shop.write("extends: tiny.yaml\nrun: {budget_hours: 3}\n", to: "pipeline/night.yaml")
+    let first = try shop.make("prepare-night")
+    #expect(first.outcome.code == 0, "\(first.outcome.errors)")
+    #expect(first.calls.contains { $0.hasPrefix("plan") })
+    let words = shop.words
+    let place = try #require(words.lastIndex(of: "--entries"))
+    #expect(words[place + 1] == "120")
+    #expect(try shop.make("prepare-night").calls.isEmpty)
+    try shop.edit("pipeline/night.yaml", "3", "4")
+    #expect(try shop.make("prepare-night").calls.contains { $0.hasPrefix("plan") })
+    _ = try shop.make("prepare-tiny")
+    #expect(!shop.words.contains("--entries"))
   }
 
   @Test("A stage looks among all runs, in the one that FROM names, or in none")

@@ -79,4 +79,17 @@ import Testing
       #expect(found.memory == nil && found.processors == nil)
     }
   }
+
+  @Test func `what others take, between two looks`() {
+    func busy(_ idle: Int, of all: Int) -> String? {
+      let (before, after) = ("cpu  10 0 10 100 5 0 0 0 0 0\ncpu0 1", (all - idle) / 2)
+      return Cores.busy(
+        before, "cpu  \(10 + after) 0 \(10 + after) \(100 + idle) 5 0 0 0 0 0\n", cores: 4)
+    }
+    #expect(busy(120, of: 120) == nil)
+    #expect(busy(114, of: 120) == nil)
+    #expect(busy(60, of: 120) == "other programs take 2.0 of this machine’s 4 cores")
+    #expect(Cores.busy("", "", cores: 4) == nil)
+    #expect(Cores.busy("cpu", "cpu x", cores: 4) == nil)
+  }
 }

@@ -104,7 +104,7 @@ import Testing
     func write(_ path: String = "é") throws -> [String] {
       try PresetSlices(preset, seed: 1, brought: ["TEACHER": path]).write(to: scratch("a/sft."))
     }
-    #expect(try write().count == 14)
+    #expect(try write().count == 15)
     #expect(try write().isEmpty)
     preset.target.topK = 5
     #expect(try write() == ["targets"])

@@ -72,6 +72,7 @@ public struct PresetSlices {
     slice("report", preset.report, multiplies: false)
     // Answers for Make itself.
     texts.append(("teacher-samples", "\(preset.run.teacherSamples.rawValue)\n"))
+    texts.append(("budget", preset.run.budgetHours.map { "\($0)\n" } ?? "none\n"))
     texts.append(("visual", stores[1] ? "stored\n" : "none\n"))
     texts.append(("threads", "\(preset.run.threads)\n"))
     let isEmbedded = preset.sections.contains(SynthesizeSettings.name)

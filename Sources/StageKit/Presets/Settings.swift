@@ -140,6 +140,14 @@ public final class Settings {
     note(key, .number(value), role)
   }
 
+  /// A number or null.
+  public func callAsFunction(
+    _ key: String, _ value: inout Double?, in range: ClosedRange<Double>
+  ) throws {
+    if let found = find(key) { value = isNull(found.node) ? nil : try number(found, in: range) }
+    note(key, value.map { .number($0) } ?? .null)
+  }
+
   public func callAsFunction(
     _ key: String, _ value: inout Bool, _ role: SettingRole = .content
   ) throws {

@@ -39,6 +39,10 @@ public struct RunSettings: SettingsSection {
     case own
   }
 
+  /// So many hours on this machine: of the data set as many entries, evenly spread, as the plan says that
+  /// they suffice for; nil takes all.
+  public var budgetHours: Double?
+
   /// What student and teacher are called on the hub, `owner/name`, for the cards of what is made of them
   /// and for adapters; nil takes what their folders and files tell.
   public var studentID: String?
@@ -63,6 +67,7 @@ public struct RunSettings: SettingsSection {
     try settings("threads", &threads, in: 0...4096, .execution)
     try settings("precision", &precision)
     try settings("teacher_samples", &teacherSamples)
+    try settings("budget_hours", &budgetHours, in: 0.001...100_000)
     try settings("student_id", &studentID)
     try settings("teacher_id", &teacherID)
   }

@@ -20,6 +20,31 @@ public enum Cores {
     return "\(model ?? "a processor without a name"), \(cores) \(cores == 1 ? "core" : "cores")"
   }()
 
+  /// What other programs take of the machine just now, in words; nil where they leave it alone. Takes
+  /// a third of a second, in which this process does nothing.
+  public static var busy: String? {
+    func text() -> String { (try? String(contentsOfFile: "/proc/stat", encoding: .utf8)) ?? "" }
+    let before = text()
+    Thread.sleep(forTimeInterval: 0.3)
+    return busy(before, text(), cores: ProcessInfo.processInfo.processorCount)
+  }
+
+  /// - Parameter before, after: of /proc/stat, whose first line has the time spent so far in each state,
+  ///   the fourth and fifth of them idle
+  static func busy(_ before: String, _ after: String, cores: Int) -> String? {
+    func times(_ text: String) -> [Double] {
+      text.prefix { $0 != "\n" }.split(separator: " ").dropFirst().prefix(8).compactMap {
+        Double($0)
+      }
+    }
+    let spent = zip(times(after), times(before)).map { $0 - $1 }
+    let all = spent.reduce(0, +)
+    guard spent.count >= 5, all > 0 else { return nil }
+    let taken = (1 - (spent[3] + spent[4]) / all) * Double(cores)
+    guard taken > 0.3 else { return nil }
+    return "other programs take \((taken * 10).rounded() / 10) of this machine’s \(cores) cores"
+  }
+
   /// Those that the process is not kept from: by its affinity (`taskset`, a cpuset) or by the time that
   /// its control groups give it.
   public static var usable: Int {
