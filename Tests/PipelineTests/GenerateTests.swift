@@ -31,6 +31,22 @@ import Testing
     #expect((answer["tokens"] as? [Int])?.isEmpty == false)
   }
 
+  @Test("An image is a file, a URL of one, or its bytes, as in a data set")
+  func images() throws {
+    let file = "\(bench.path)/data/images/test/00000.png"
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: file)).base64EncodedString()
+    let found = try [file, "file://\(file)", "data:image/png;base64,\(bytes)", bytes].map { image in
+      let outcome = try bench.perform(
+        "vlsi-generate --model $/model --max-new-tokens 4 --image \(image) --prompt what?")
+      #expect(outcome.code == 0, "\(outcome.errors)")
+      return outcome.output
+    }
+    #expect(Set(found).count == 1)
+    let wrong = try bench.perform(
+      "vlsi-generate --model $/model --image https://x.y/z.png --prompt what?")
+    #expect(wrong.code == 65 && wrong.errors.contains("not fetched"))
+  }
+
   @Test("Every layer and the model, side by side, before and after distillation")
   func layers() throws {
     let hear = Self.ask + " --verbalizers $/verbalizers/student --layers "

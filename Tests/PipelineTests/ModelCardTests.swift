@@ -15,6 +15,40 @@ import Testing
     try String(contentsOfFile: "\(model)/README.md", encoding: .utf8)
   }
 
+  @Test
+  func `the adapter has a card of its own, and no path of the disk gets into what is published`()
+    throws
+  {
+    let adapter = try card("\(bench.path)/adapter")
+    for line in [
+      "base_model: student", "library_name: peft", "- lora", "- distillation", "- vlsi",
+      #"base = AutoModelForImageTextToText.from_pretrained("student", dtype="auto")"#,
+    ] { #expect(adapter.components(separatedBy: "\n").contains(line), "\(line) in \(adapter)") }
+    #expect(adapter.contains("rank 4") && adapter.contains("from *teacher* layer by layer"))
+    let configuration = try String(
+      contentsOfFile: "\(bench.path)/adapter/adapter_config.json", encoding: .utf8)
+    #expect(configuration.contains(#""base_model_name_or_path": "student""#))
+    for text in [adapter, configuration, try card("\(bench.path)/model")] {
+      #expect(!text.contains(bench.path))
+    }
+  }
+
+  @Test func `names of the hub that the user says go before what the folders tell`() throws {
+    let said = " --set run.student_id=me/small --set run.teacher_id=you/Large"
+    let command = Workbench.command("adapter") + said + " --output $/named/adapter"
+    let made = try bench.perform(command)
+    #expect(made.code == 0, "\(made.errors)")
+    let adapter = try card("\(bench.path)/named/adapter")
+    #expect(adapter.contains("base_model: me/small\n") && adapter.contains("you/Large"))
+    #expect(
+      try String(
+        contentsOfFile: "\(bench.path)/named/adapter/adapter_config.json", encoding: .utf8
+      ).contains(#""me/small""#))
+    let wrong = try bench.perform(
+      Workbench.command("adapter") + " --set run.student_id=/home/me/small --output $/named/none")
+    #expect(wrong.code == 78 && wrong.errors.contains("no name of a model on the hub"))
+  }
+
   @Test func `it says how the model was made and what it scores`() throws {
     let card = try card("\(bench.path)/model")
     let front = card.components(separatedBy: "\n---\n")[0]

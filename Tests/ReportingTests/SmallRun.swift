@@ -48,7 +48,7 @@ struct SmallRun {
 
   // MARK: Parts
 
-  private func text(_ name: String, _ text: String) throws {
+  func text(_ name: String, _ text: String) throws {
     let file = "\(path)/\(name)"
     try Files.makeDirectory((file as NSString).deletingLastPathComponent)
     try Data(text.utf8).write(to: URL(fileURLWithPath: file))

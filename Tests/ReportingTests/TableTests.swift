@@ -138,6 +138,23 @@ struct TableTests {
     #expect(!report.page.contains("<random>"))
   }
 
+  @Test("What is below guessing is marked, each task has an example, nothing is read twice")
+  func guessing() throws {
+    let scratch = try ScratchRun()
+    try scratch.made.makeData()
+    try scratch.made.evaluate(.model, every: 5)
+    try scratch.made.evaluate(.student, every: 1)
+    let page = try Report(path: scratch.path, title: "").page
+    // The student is wrong throughout: over all and in each task.
+    #expect(
+      page.components(separatedBy: "title=\"below guessing\"").count == 2 + SmallRun.tasks.count)
+    #expect(page.contains("▾ is below guessing from the question alone."))
+    #expect(page.contains("What each task asks, by an example"))
+    #expect(page.contains("VLsI is ahead by") && !page.contains("less it"))
+    try scratch.made.text("data/synthesis.json", "{}")
+    #expect(try !Report(path: scratch.path, title: "").page.contains("▾"))
+  }
+
   @Test("A folder that is no run is refused; an unfinished artifact is a gap")
   func noRun() throws {
     let scratch = try ScratchRun()
@@ -148,6 +165,11 @@ struct TableTests {
     try Files.makeDirectory(scratch.path + "/adapter")
     let run = try Run(path: scratch.path)
     #expect(run.gaps == ["adapter: unfinished"])
+    // Somebody is at it. How far, the lease tells every ten seconds (SharedStageTests).
+    let writer = try ArtifactWriter(
+      directory: scratch.path + "/adapter", kind: .adapter, settings: [:])
+    #expect(try Run(path: scratch.path).gaps == ["adapter: in the making"])
+    withExtendedLifetime(writer) {}
   }
 
   @Test("Numbers are written as people read them")
