@@ -38,14 +38,20 @@ if [ "$mode" = --bare ]; then
     ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} > "$work/debootstrap" 2>&1 || { tail -n 5 "$work/debootstrap"; exit 1; }
   for file in /etc/resolv.conf /etc/hosts; do cp $file "$root$file"; done
   cp -r /etc/apt/. "$root/etc/apt/"
-  for file in /etc/gitconfig ~/.gitconfig; do [ -e "$file" ] && cp "$file" "$root/etc/gitconfig"; done
+  # Where git is told to find the packages in a folder of this machine, there too.
+  for file in /etc/gitconfig ~/.gitconfig; do [ ! -e "$file" ] || cat "$file" >> "$root/etc/gitconfig"; done
+  mirrors=$(git config --get-regexp '^url\..*\.insteadof$' |
+    sed -n 's,^url\.\(/.*[^/]\)/*\.insteadof .*,\1,p' | sort -u)
+  for folder in $mirrors; do mkdir -p "$root$folder"; done
   git clone -q "$repository" "$root/root/vlsi"
   mkdir -p "$root/opt/swift"
-  exec unshare --mount --pid --fork --kill-child sh -c '
+  mirrors=$mirrors unshare --mount --pid --fork --kill-child sh -c '
     mount --bind "$1" "$0/opt/swift" && mount -t proc proc "$0/proc" && mount --rbind /sys "$0/sys" &&
-    mount --rbind /dev "$0/dev" &&
+    mount --rbind /dev "$0/dev" && for folder in $mirrors; do mount --bind "$folder" "$0$folder" || exit; done &&
     exec env -i HOME=/root LANG=C.UTF-8 PATH=/opt/swift/bin:/usr/sbin:/usr/bin:/sbin:/bin \
       chroot "$0" /root/vlsi/Tests/newcomer.sh --whole' "$root" "$(readlink -f "$(dirname "$swift")/..")"
+  # The mounts have gone with their namespace: what is removed now is the root alone.
+  exit $?
 fi
 
 # MARK: A clone

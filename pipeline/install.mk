@@ -53,7 +53,7 @@ tarball:
 # A package for this release of Debian or Ubuntu, which names the packages of the libraries that the
 # programs load; dpkg-deb makes it.
 package = .build/vlsi_$(version)_$(shell dpkg --print-architecture 2> /dev/null || uname -m).deb
-define control
+define package_control
 Package: vlsi
 Version: $(version)
 Architecture: $(shell dpkg --print-architecture 2> /dev/null)
@@ -66,7 +66,7 @@ Description: distils large vision-language models into small ones
  that Make runs, in /usr/share/vlsi.
 
 endef
-export control
+deb: export control = $(package_control)
 deb:
 	@command -v dpkg-deb > /dev/null || { echo "error: make deb needs dpkg-deb: a Debian or Ubuntu" >&2; exit 66; }
 	@rm -rf .build/deb
