@@ -14,39 +14,36 @@ struct Budget {
   /// What a plan may be wrong by.
   private static let margin = 0.9
 
-  /// The largest share, every so-manieth entry, whose stages take no longer.
+  /// The largest share, evenly spread, whose stages take no longer.
   /// - Throws: `Failure` 78 where not even a sample fits.
   init(hours: Double, plan whole: RunPlan, samples: ExampleReader, rates: Rates) throws {
     let all = whole.survey.samples
-    func planned(_ divisor: Int) throws -> (plan: RunPlan, seconds: Double) {
+    func planned(_ count: Int) throws -> (plan: RunPlan, seconds: Double) {
       let plan = try RunPlan(
         teacher: whole.teacher, student: whole.student, preset: whole.preset,
-        survey: SampleSurvey(samples, limit: max(1, all / divisor)), seed: whole.seed,
-        threads: whole.threads)
+        survey: SampleSurvey(samples, limit: count), seed: whole.seed, threads: whole.threads)
       return (plan, plan.stages(rates).compactMap(\.seconds).reduce(0, +))
     }
     let most = hours * 3600 * Budget.margin
-    var (low, high) = (0, 1)
-    while try planned(high).seconds > most {
-      guard high < all else {
-        throw Failure(
-          .badPreset, "the budget does not suffice for one sample", at: "run.budget_hours",
-          expected: "at least \(Progress.duration(try planned(all).seconds))",
-          found: Progress.duration(hours * 3600))
-      }
-      (low, high) = (high, min(all, 2 * high))
+    let least = try planned(1).seconds
+    guard least <= most else {
+      throw Failure(
+        .badPreset, "the budget does not suffice for one sample", at: "run.budget_hours",
+        expected: "at least \(Progress.duration(least / Budget.margin))",
+        found: Progress.duration(hours * 3600))
     }
-    // Fits at `high`, and not at `low`.
+    // So many fit, and so many not, unless all do.
+    var (low, high) = (1, all + 1)
     while high - low > 1 {
       let middle = (low + high) / 2
-      if try planned(middle).seconds > most { low = middle } else { high = middle }
+      if try planned(middle).seconds > most { high = middle } else { low = middle }
     }
-    plan = try planned(high).plan
+    plan = try planned(low).plan
     let facts = samples.artifact.manifest.facts
     let total = facts["data_set_entries"]?.asInt ?? all
-    entries = max(1, total / high)
+    entries = max(1, total * low / all)
     sentence =
-      high == 1
+      low == all
       ? "all samples fit into \(Progress.duration(hours * 3600))"
       : "\(plan.survey.samples) of \(all) samples, evenly spread, fit into "
         + Progress.duration(hours * 3600)

@@ -86,13 +86,18 @@ struct DatasetFiles: Sendable {
     }
   }
 
-  func entries(every stride: Int = 1) -> DatasetEntries { DatasetEntries(self, every: stride) }
+  /// - Parameter share: so many of so many entries, evenly spread
+  func entries(every stride: Int = 1, share: (taken: Int, of: Int)? = nil) -> DatasetEntries {
+    DatasetEntries(self, share: share ?? (1, max(1, stride)), isStride: share == nil)
+  }
 }
 
 /// The entries of all files, one after another and numbered through.
 final class DatasetEntries {
   private let files: DatasetFiles
-  private let stride: Int
+  private let share: (taken: Int, of: Int)
+  /// Whether the first of so many is taken, or the last.
+  private let isStride: Bool
   private var part = -1
   private var read: (() throws -> DatasetReader.Entry?)?
   /// Of the file that is being read: how many entries there were.
@@ -101,10 +106,11 @@ final class DatasetEntries {
   private var current: (entry: DatasetReader.Entry, left: Int)?
   private var index = 0
 
-  /// - Parameter stride: only every so-manieth entry is given, numbered anew
-  fileprivate init(_ files: DatasetFiles, every stride: Int) {
+  /// Entries that are left out have no number.
+  fileprivate init(_ files: DatasetFiles, share: (taken: Int, of: Int), isStride: Bool) {
     self.files = files
-    self.stride = max(1, stride)
+    self.share = share
+    self.isStride = isStride
   }
 
   var name: String { files.name }
@@ -114,9 +120,12 @@ final class DatasetEntries {
   func next() throws -> DatasetReader.Entry? {
     while let entry = try weighted() {
       defer { index += 1 }
-      guard index % stride == 0 else { continue }
+      let number = index * share.taken / share.of
+      let isTaken =
+        isStride ? index % share.of == 0 : (index + 1) * share.taken / share.of > number
+      guard isTaken else { continue }
       var numbered = entry
-      numbered.index = index / stride
+      numbered.index = number
       if files.parts.count > 1 { numbered.part = Files.name(of: entry.file) }
       return numbered
     }

@@ -83,11 +83,12 @@ struct PrepareCommand: StageCommand {
     }
 
     let survey = try Survey(of: files, limit: stage.limit)
-    let stride =
-      spread.map { max(1, survey.count / $0) } ?? entries.map { (survey.count + $0 - 1) / $0 } ?? 1
+    let stride = spread.map { max(1, survey.count / $0) } ?? 1
+    let share = entries.map { (taken: min($0, survey.count), of: survey.count) }
     guard
       let writer = try stage.artifact(
-        at: output, kind: .samples, settings: identity(settings, stride: stride),
+        at: output, kind: .samples,
+        settings: identity(settings, stride: stride, entries: share?.taken),
         execution: settings.execution,
         inputs: try inputs(files, tokenizer, template, processor),
         samplesPerShard: settings.samplesPerShard,
@@ -97,12 +98,12 @@ struct PrepareCommand: StageCommand {
     let builder = SampleBuilder(
       parts: parts, processor: processor,
       settings: settings, images: folder, dataset: dataset)
-    let taken = (survey.count + stride - 1) / stride
+    let taken = share?.taken ?? (survey.count + stride - 1) / stride
     // A sample of the data set says what is in it, bad entries too.
     var preparation = Preparation(
       stage: stage, writer: writer, builder: builder, total: taken,
       mostRejects: spread == nil ? settings.maxRejectShare : 1)
-    guard let note = try preparation.run(files.entries(every: stride)) else {
+    guard let note = try preparation.run(files.entries(every: stride, share: share)) else {
       return
     }
     try stage.finish(
@@ -125,9 +126,10 @@ struct PrepareCommand: StageCommand {
   }
 
   /// The settings that the content depends on.
-  private func identity(_ settings: PrepareSettings, stride: Int) -> JSON {
-    guard stride > 1, case .object(var members) = settings.json else { return settings.json }
-    members["every"] = .int(stride)
+  private func identity(_ settings: PrepareSettings, stride: Int, entries: Int?) -> JSON {
+    guard case .object(var members) = settings.json else { return settings.json }
+    if stride > 1 { members["every"] = .int(stride) }
+    members["entries"] = entries.map { .int($0) }
     return .object(members)
   }
 

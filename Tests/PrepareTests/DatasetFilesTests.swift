@@ -139,6 +139,10 @@ import Testing
     #expect(try ids("\(a)*0.25 \(b)*2") == ["a3", "b0", "b0", "b1", "b1"])
     #expect(try ids("\(a)*1.5") == ["a0", "a1", "a1", "a2", "a3", "a3"])
     #expect(try ids(folder("d"), every: 3) == ["a0", "a3", "b1"])
+    let share = try DatasetFiles(folder("d")).entries(share: (3, 7))
+    var taken: [DatasetReader.Entry] = []
+    while let entry = try share.next() { taken.append(entry) }
+    #expect(taken.map(\.index) == [0, 1, 2] && taken.map(\.line) == [1, 1, 2])
     #expect(try entries("\(a) \(b)").map(\.index) == Array(0..<6))
     #expect(try entries("\(a) \(b)").last?.part == "b10.jsonl")
     #expect(try entries(a).last?.part == nil)
