@@ -5,9 +5,8 @@
 #
 # docs/INSTALL.md says the same of machines without an engine.
 FROM swift:6.3-bookworm AS build
-RUN apt-get update && apt-get install -y --no-install-recommends make pkg-config \
-    libopenblas-dev libdnnl-dev liblmdb-dev libzstd-dev libxxhash-dev libturbojpeg0-dev \
-    libspng-dev libwebp-dev libgif-dev libprotobuf-c-dev libarchive-dev && rm -rf /var/lib/apt/lists/*
+# The libraries make installs itself (pipeline/system.sh).
+RUN apt-get update && apt-get install -y --no-install-recommends make
 WORKDIR /source
 COPY Package.swift Makefile LICENSE ./
 COPY Sources Sources

@@ -119,7 +119,7 @@ endef
 .PHONY: $(foreach s,$(STAGES) distill compare plan check inputs graph status dump verify clean,$(call stage_targets,$s))
 
 $(call stage_targets,synthesize): synthesize-%: $$(if $$(EMBEDDED_$$*),runs/%/data/synthesis.json)
-	$(if $(EMBEDDED_$*),@echo "runs/$*/data is up to date",$(error $* has data of its own: the embedded ones \
+	$(if $(EMBEDDED_$*),$(announce),$(error $* has data of its own: the embedded ones \
 	  are for presets with a section synthesize, as pipeline/tiny.yaml))
 $(call stage_targets,prepare): prepare-%: runs/%/samples/manifest.json
 	$(announce)
@@ -240,7 +240,7 @@ list: | $(BUILT)
 	@[ -n "$(wildcard runs/*)" ] || { echo "there are no runs yet: make distill-tiny"; exit 66; }
 	@$(BIN)/vlsi-dump runs
 
-# What two runs have differently; make says "Error 1" where there is something.
+# What two runs have differently: an answer, be there something or nothing.
 runs_here := $(patsubst runs/%/,%,$(wildcard runs/*/))
 differences := $(if $(filter diff-%,$(MAKECMDGOALS)),$(foreach a,$(runs_here),$(patsubst %,diff-$a-%,$(runs_here))))
 .PHONY: $(differences)

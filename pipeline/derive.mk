@@ -20,8 +20,7 @@ $(if $(base),,$(error SET and RUN go with one stage of one run, as in: \
 ACTIVE :=
 DERIVING := yes
 .PHONY: $(MAKECMDGOALS)
-.SECONDEXPANSION:
-$(MAKECMDGOALS): | $$(BUILT)
+$(MAKECMDGOALS): | $(BUILT)
 	@pipeline/derive.sh $(BIN) $(base) $(call preset,$(base)) $(foreach b,sft last-layer,$(if \
 	  $(filter $(base)-$b,$(PRESETS)),$b=$(call preset,$(base)-$b)))
 	@$(MAKE) --no-print-directory SET= RUN= "$(MAKECMDGOALS:%-$(base)=%)-$$RUN"

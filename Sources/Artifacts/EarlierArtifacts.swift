@@ -88,9 +88,10 @@ struct EarlierArtifacts {
         CheckedFiles.stamp(Files.join(folder, file.file)).map { (file, $0) }
       })
     var manifest = found.manifest
+    let run = Files.components(found.run)
     manifest.facts = manifest.facts.mapValues { value in
       guard let path = value.asString, path.utf8.contains(UInt8(ascii: "/")) else { return value }
-      let (parts, run) = (Files.components(path), Files.components(found.run))
+      let parts = Files.components(path)
       guard parts.starts(with: run) else { return value }
       return .string(([runs.own] + parts[run.count...]).joined(separator: "/"))
     }
@@ -99,7 +100,7 @@ struct EarlierArtifacts {
     }
     try writeAtomically(
       manifest.json.text(pretty: true), to: Files.join(folder, Manifest.fileName))
-    try Superseded(directory: directory).takeLinked(found.manifest.identity, present: present)
+    try Superseded(directory: directory).takeLinked(present: present)
     return true
   }
 }
@@ -131,24 +132,16 @@ extension Files {
     if link(from, to) == 0 { return true }
     guard errno != ENOENT, let source = try? open(from) else { return false }
     defer { closeDescriptor(source) }
-    let target = Glibc.open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-    guard target >= 0 else { return false }
-    defer { close(target) }
-    var buffer = [UInt8](repeating: 0, count: 1 << 20)
-    while true {
-      let count = Glibc.read(source, &buffer, buffer.count)
-      if count == 0 { return fsync(target) == 0 }
-      guard count > 0, writeAll(target, buffer[..<count]) else { return false }
+    guard !exists(to), let size = size(from), let target = try? OutputFile(to) else { return false }
+    do {
+      for offset in stride(from: 0, to: size, by: 1 << 20) {
+        let count = min(1 << 20, size - offset)
+        try target.write(read(source, offset: offset, count: count, path: from))
+      }
+      try target.commit()
+      return true
+    } catch {
+      return false
     }
-  }
-
-  private static func writeAll(_ descriptor: Int32, _ bytes: ArraySlice<UInt8>) -> Bool {
-    var left = bytes
-    while !left.isEmpty {
-      let step = left.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-      guard step > 0 else { return false }
-      left = left.dropFirst(step)
-    }
-    return true
   }
 }

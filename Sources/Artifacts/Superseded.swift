@@ -88,7 +88,7 @@ struct Superseded {
   }
 
   /// Puts the linked artifact in its place: it is finished, so all that it supersedes goes. Throws 73, 74.
-  func takeLinked(_ identity: String, present: String?) throws {
+  func takeLinked(present: String?) throws {
     try put(Superseded.linking, present: present)
     try removeAll()
   }

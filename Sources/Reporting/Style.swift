@@ -108,7 +108,8 @@ enum Style {
     .prose th, .prose td { white-space: normal; overflow-wrap: anywhere; vertical-align: top; }
     details { margin: .4rem 0; } .more { margin: 1.2rem 0; }
     .more > summary { font: .88rem/1.5 -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
-      "Liberation Sans", sans-serif; color: var(--quiet); } summary { cursor: pointer; overflow-wrap: anywhere; }
+      "Liberation Sans", sans-serif; color: var(--quiet); }
+    summary { cursor: pointer; overflow-wrap: anywhere; }
     pre { font: 12px/1.45 ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", monospace;
       background: var(--tint); padding: .8rem 1rem; overflow-x: auto; border-radius: 4px; }
     footer { margin-top: 4rem; border-top: 1px solid var(--rule); padding-top: .8rem; }

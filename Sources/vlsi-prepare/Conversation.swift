@@ -66,18 +66,18 @@ extension Conversation {
       try EntryMembers.refuse(in: entry)
       let size = try EntryMembers.size(entry, over: RequestedSize())
       images = try EntryMembers.images(entry, size)
-      var (name, turns) = ("messages", try entry.only("conversations", "messages"))
-      if let pairs = entry.member("texts") {
-        guard turns == nil else {
-          throw Rejection("\"texts\" stand beside \"conversations\" or \"messages\"")
-        }
-        (name, turns) = ("texts", try Conversation.turns(of: pairs))
-      }
-      guard let list = turns else {
+      let names = ["conversations", "messages", "texts"].filter { entry.member($0) != nil }
+      guard let name = names.first else {
         throw Rejection(
           "the entry has neither \"conversations\" nor \"messages\" nor \"texts\"")
       }
-      if entry.member("conversations") != nil { name = "conversations" }
+      var list = try entry.only("conversations", "messages") ?? .null
+      if let pairs = entry.member("texts") {
+        guard name == "texts" else {
+          throw Rejection("\"texts\" stand beside \"conversations\" or \"messages\"")
+        }
+        list = try Conversation.turns(of: pairs)
+      }
       let spoken = try read(list, named: name, size)
       let inline = spoken.flatMap(\.images)
       if !inline.isEmpty {

@@ -38,12 +38,10 @@ final class DatasetReader {
   private var index = 0
   private var ended = false
   private let longest: Int
-  /// Only every so-manieth entry is given, numbered anew.
-  private let stride: Int
 
   /// - Throws: `Failure`, 66 where the file cannot be read, 65 where it is empty or not JSON.
   init(
-    path: String, every stride: Int = 1, longestEntry: Int = DatasetReader.longestEntry
+    path: String, longestEntry: Int = DatasetReader.longestEntry
   ) throws {
     // A pipe could be read once; it is read three times.
     guard Files.isFile(path), let file = FileHandle(forReadingAtPath: path) else {
@@ -55,7 +53,6 @@ final class DatasetReader {
     self.path = path
     self.file = file
     longest = longestEntry
-    self.stride = max(1, stride)
     chunk = try DatasetReader.read(file, path)
     if let kind = FileKind(prefix: chunk) {
       throw Failure(
@@ -118,16 +115,12 @@ final class DatasetReader {
   ///
   /// - Throws: `Failure(.badData)` naming the line where an array breaks off or is malformed.
   func next() throws -> Entry? {
-    while !ended {
-      let entry = form == .array ? try nextElement() : try nextLine()
-      guard var entry else { break }
-      index += 1
-      guard entry.index % stride == 0 else { continue }
-      entry.index /= stride
-      return entry
+    guard !ended, let entry = form == .array ? try nextElement() : try nextLine() else {
+      ended = true
+      return nil
     }
-    ended = true
-    return nil
+    index += 1
+    return entry
   }
 
   private func nextLine() throws -> Entry? {

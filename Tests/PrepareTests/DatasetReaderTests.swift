@@ -48,7 +48,7 @@ import Testing
     let folder = try TemporaryFolder()
     let path = try folder.write(
       "[" + (0..<8).map { "\n\($0)" }.joined(separator: ",") + "]", to: "a")
-    let reader = try DatasetReader(path: path, every: 3)
+    let reader = try DatasetFiles(path).entries(every: 3)
     var found: [DatasetReader.Entry] = []
     while let entry = try reader.next() { found.append(entry) }
     #expect(found.map { String(decoding: $0.bytes, as: UTF8.self) } == ["0", "3", "6"])
