@@ -1,9 +1,5 @@
 import COpenBLAS
 
-/// OpenBLAS runs single-threaded: our own split over rows or columns keeps results a function of
-/// the thread count, and lets kernels call it from inside their own parallel loops.
-private let singleThreadedBLAS: Void = openblas_set_num_threads(1)
-
 /// `C = alpha op(A) op(B) + beta C` on the calling thread. Row-major; op(A) is [m, k], op(B) is
 /// [k, n], C is [m, n]; `ld*` are the distances between stored rows.
 public func gemmSerial(
@@ -12,7 +8,7 @@ public func gemmSerial(
   b: UnsafePointer<Float>, ldb: Int, transposeB: Bool = false,
   beta: Float = 0, c: UnsafeMutablePointer<Float>, ldc: Int
 ) {
-  _ = singleThreadedBLAS
+  OpenBLASCore.settle()
   guard m > 0, n > 0 else { return }
   cblas_sgemm(
     CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,

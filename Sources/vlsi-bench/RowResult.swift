@@ -1,5 +1,6 @@
 import Artifacts
 import Foundation
+import Kernels
 import StageKit
 
 /// What came out for a row, ours or a peer's, by the names that JSON and thresholds have for it.
@@ -77,7 +78,8 @@ struct Report {
         return "\(limit.rawValue) \(RowResult.number(rate / 1e9)) \(unit)"
       }
     }
-    return "\(Self.processor), \(threads) threads, \(precision)\n"
+    return
+      "\(Self.processor), \(threads) threads, \(precision), OpenBLAS for \(OpenBLASCore.name)\n"
       + "limits: \(measured.joined(separator: ", "))\n\n"
       + table.lines.joined(separator: "\n") + "\n"
   }
@@ -85,7 +87,7 @@ struct Report {
   var json: JSON {
     [
       "processor": .string(Self.processor), "threads": .int(threads),
-      "precision": .string(precision),
+      "precision": .string(precision), "openblas": .string(OpenBLASCore.name),
       "limits": .object(
         Dictionary(uniqueKeysWithValues: limits.map { ($0.rawValue, .number($1)) })),
       "rows": .array(

@@ -1,5 +1,8 @@
-import Kernels
+import COneDNN
+import Glibc
 import Testing
+
+@testable import Kernels
 
 /// Matrix products against plain sums in double precision.
 @Suite struct GemmTests {
@@ -43,6 +46,31 @@ import Testing
         }
       }
     }
+  }
+
+  /// Debian's OpenBLAS takes a processor that is newer than it for one of 2004.
+  @Test func kernelsSuitTheProcessor() {
+    let avx2: UInt32 = 0x7, avx512: UInt32 = 0x27, bfloat16: UInt32 = 0xe7, amx: UInt32 = 0x3e7
+    for (chosen, abilities, better) in [
+      ("Prescott", avx2, "Haswell"), ("Prescott", avx512, "SkylakeX"),
+      ("Prescott", amx, "Cooperlake"),
+      ("Zen", bfloat16, "Cooperlake"), ("Haswell", avx512, "SkylakeX"),
+      ("Nehalem", avx2, "Haswell"),
+    ] {
+      #expect(OpenBLASCore.better(than: chosen, abilities: abilities) == better, "\(chosen)")
+    }
+    for (chosen, abilities) in [
+      ("Prescott", 0x3 as UInt32), ("Zen", avx2), ("Haswell", avx2), ("SkylakeX", avx512),
+      ("SkylakeX", bfloat16), ("Cooperlake", amx), ("SapphireRapids", amx),
+    ] {
+      #expect(OpenBLASCore.better(than: chosen, abilities: abilities) == nil, "\(chosen)")
+    }
+  }
+
+  @Test(.enabled(if: getenv("OPENBLAS_CORETYPE") == nil, "OPENBLAS_CORETYPE says which"))
+  func kernelsAreChosen() {
+    let abilities = dnnl_get_effective_cpu_isa().rawValue
+    #expect(OpenBLASCore.better(than: OpenBLASCore.name, abilities: abilities) == nil)
   }
 
   @Test func zeroBetaOverwritesWhateverWasThere() {
