@@ -51,6 +51,18 @@ public final class ArtifactWriter: Sendable {
   private struct State {
     var journal: Journal
     var files: [String: Manifest.File] = [:]
+    /// When this process began with the shard that it is at.
+    var since = ContinuousClock.now
+    /// The shards that this process made.
+    var own: Set<Int> = []
+    /// What processes took whose work, no shards, this one goes on with.
+    var earlierSeconds = 0.0
+
+    /// What others took, as far as it is of use.
+    var othersSeconds: Double {
+      journal.shards.filter { !own.contains($0.key) }
+        .reduce(earlierSeconds) { $0 + ($1.value.seconds ?? 0) }
+    }
   }
 
   /// - Parameters:
@@ -217,10 +229,14 @@ public final class ArtifactWriter: Sendable {
     let shard = Manifest.Shard(
       file: name, records: indices.count, first: indices.first, last: indices.last,
       bytes: file.bytes, checksum: file.checksum)
-    let entry = Journal.Entry(
+    var entry = Journal.Entry(
       shard: shard, tensors: described.values.sorted { naturallyPrecedes($0.name, $1.name) },
       line: line, stamp: CheckedFiles.stamp(path))
     try state.withLock {
+      let now = ContinuousClock.now
+      entry.seconds = (now - $0.since) / .seconds(1)
+      $0.since = now
+      $0.own.insert(number)
       // A repair has its journal in the manifest, which stays.
       if repaired == nil {
         try $0.journal.add(number, entry, in: directory)
@@ -233,6 +249,12 @@ public final class ArtifactWriter: Sendable {
 
   /// Throws 73 when another process took this one for dead and goes on with its work.
   private func requireHeld() throws { try lease.withLock { try $0?.requireHeld() } }
+
+  /// Seconds that earlier processes took for what this one goes on with.
+  public var earlierSeconds: Double { state.withLock { $0.othersSeconds } }
+
+  /// Notes what the processes took whose work this one goes on with, where it lies in no shards.
+  public func countEarlier(seconds: Double) { state.withLock { $0.earlierSeconds = seconds } }
 
   /// Tells whoever looks how far this process is.
   /// - Parameter unit: a plural: samples, steps.
@@ -298,13 +320,15 @@ public final class ArtifactWriter: Sendable {
 
   /// Writes the manifest: the artifact is finished. What was moved aside goes. After a repair that
   /// gave the same bytes the manifest stays as it is, times included. Throws 73, 74.
+  /// - Parameter wallSeconds: what it took this process; nil for all of the writer's life. What others
+  ///   took who had a part in it is added.
   @discardableResult
   public func finish(
     facts: [String: JSON] = [:], wallSeconds: Double? = nil, peakBytes: Int? = nil
   ) throws -> Manifest {
     precondition(share == .all, "the manifest is written by who makes all shards")
     try requireHeld()
-    let (journal, files) = state.withLock { ($0.journal, $0.files) }
+    let (journal, files, others) = state.withLock { ($0.journal, $0.files, $0.othersSeconds) }
     let entries = journal.shards.sorted { $0.key < $1.key }.map(\.value)
     let shards = entries.map(\.shard)
     var manifest: Manifest
@@ -324,7 +348,7 @@ public final class ArtifactWriter: Sendable {
         samplesPerShard: samplesPerShard, files: files.values.sorted { $0.file < $1.file },
         logs: try logs(), settings: recipe.settings, execution: execution, inputs: recipe.inputs,
         facts: facts, seed: recipe.seed, threads: threads, program: program,
-        version: Version.current, wallSeconds: wallSeconds ?? spent / .seconds(1),
+        version: Version.current, wallSeconds: (wallSeconds ?? spent / .seconds(1)) + others,
         peakBytes: peakBytes ?? ArtifactWriter.peakBytes())
     }
     try writeAtomically(manifest.json.text(pretty: true), to: path(Manifest.fileName))

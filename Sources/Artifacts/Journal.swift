@@ -16,6 +16,8 @@ struct Journal {
     var line: String?
     /// Of the file when it was written: who finds it so need not read it.
     var stamp: String?
+    /// What it took whoever made it.
+    var seconds: Double?
   }
 
   /// Digest of everything that the content depends on.
@@ -94,6 +96,7 @@ extension Journal.Entry {
     [
       "identity": .string(identity), "shard": shard.json, "tensors": .array(tensors.map(\.json)),
       "line": line.map { .string($0) } ?? .null, "stamp": stamp.map { .string($0) } ?? .null,
+      "seconds": seconds.map { .number(($0 * 1000).rounded() / 1000) } ?? .null,
     ]
   }
 
@@ -106,6 +109,7 @@ extension Journal.Entry {
     self.shard = shard
     line = json["line"]?.asString
     stamp = json["stamp"]?.asString
+    seconds = json["seconds"]?.asDouble
     tensors = (json["tensors"]?.asArray ?? []).compactMap {
       try? Manifest.TensorDescription(JSONFields($0, place: path))
     }

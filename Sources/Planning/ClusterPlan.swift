@@ -35,6 +35,8 @@ public struct ClusterPlan: Sendable {
     public let bound: Bound
     /// Bytes that each node sends in an optimizer step.
     public let sent: Double
+    /// Bytes of memory on each node: ranks share the optimizer's moments.
+    public let memory: Int
   }
 
   public let machines: Machines
@@ -86,7 +88,8 @@ public struct ClusterPlan: Sendable {
     ]
     return Cost(
       name: stage.name, nodes: nodes, seconds: parts.reduce(0) { $0 + $1.1 },
-      bound: parts.max { $0.1 < $1.1 }?.0 ?? .arithmetic, sent: sent)
+      bound: parts.max { $0.1 < $1.1 }?.0 ?? .arithmetic, sent: sent,
+      memory: stage.memory - stage.sharedMemory + (stage.sharedMemory + nodes - 1) / nodes)
   }
 
   /// Of so many pieces, the part that the busiest of `nodes` has.

@@ -20,6 +20,15 @@ public struct StageCost: Sendable {
   }
 
   public let name: String
+  /// The place in a run's folder of what it makes.
+  public var artifact: String {
+    let words = name.split(separator: " ").map(String.init)
+    let folders = [
+      "prepare": "samples", "extract": "features", "verbalize": "verbalizers", "target": "targets",
+      "align": "adapter", "finetune": "model",
+    ]
+    return ([folders[words[0]] ?? words[0]] + words.dropFirst()).joined(separator: "/")
+  }
   /// Optimizer steps; nil for a stage that trains nothing.
   public var steps: Int?
   /// Bytes of its inputs.
@@ -30,6 +39,8 @@ public struct StageCost: Sendable {
   public var scratch = 0
   /// Bytes of memory at its peak, mapped files not counted.
   public var memory = 0
+  /// Of the memory, what ranks share: the optimizer's moments.
+  public var sharedMemory = 0
   /// nil when nothing was rehearsed.
   public var seconds: Double?
   /// Of these, what is done once however many machines there are: starting, reading the weights,
@@ -305,6 +316,7 @@ public struct RunPlan {
       writes: 4 * learned,
       scratch: StageMemory.trainingStates(learned, training.optimizer),
       memory: memory.bytes(passes(training)),
+      sharedMemory: StageMemory.moments(learned, training.optimizer),
       advice:
         "Lower align.tokens_per_batch or prepare.max_pixels, or set align.moments: blockwise8.",
       recomputedBlocks: passes(training).map(memory.recomputedBlocks).max() ?? 0)
@@ -338,6 +350,7 @@ public struct RunPlan {
       writes: weightBytes(student),
       scratch: StageMemory.trainingStates(learned, training.optimizer),
       memory: memory.bytes(passes(training)),
+      sharedMemory: StageMemory.moments(learned, training.optimizer),
       advice: "Set finetune.moments: blockwise8, or lower finetune.tokens_per_batch.",
       recomputedBlocks: passes(training).map(memory.recomputedBlocks).max() ?? 0)
     if let rates {

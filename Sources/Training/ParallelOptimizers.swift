@@ -11,6 +11,9 @@ import Tensors
 public final class ParallelOptimizers {
   public let ranks: Ranks
   public let optimizers: [AdamW]
+  /// Into how many parts the work divides that ranks share: the passes of the last step, or the models
+  /// that learn side by side.
+  public private(set) var parts = 1
   /// Parameters whose gradients are complete at the same time, in the order in which they are; empty
   /// where no gradient is exchanged.
   private let groups: [[Parameter]]
@@ -47,6 +50,7 @@ public final class ParallelOptimizers {
   /// Models that learn side by side, by their parameters: dealt out to the ranks.
   public init(sideBySide models: [[Parameter]], _ settings: AdamW.Settings, ranks: Ranks) {
     self.ranks = ranks
+    parts = models.count
     groups = []
     optimizers = models.enumerated().map { number, parameters in
       AdamW(
@@ -59,7 +63,8 @@ public final class ParallelOptimizers {
   /// beginning with another rank in each step.
   /// - Parameter costs: of the step's passes, the same on all ranks
   public func passes(_ costs: [Int], of step: Int) -> [Int] {
-    ParallelOptimizers.deal(costs, among: ranks.count, from: step)[ranks.rank]
+    parts = costs.count
+    return ParallelOptimizers.deal(costs, among: ranks.count, from: step)[ranks.rank]
   }
 
   static func deal(_ costs: [Int], among count: Int, from first: Int) -> [[Int]] {

@@ -1,17 +1,22 @@
 import Artifacts
 import Failures
+import Foundation
 import StageKit
 
 /// What of a run, or of an artifact, is there, who is at the rest, and when that will be done.
 struct RunStatus {
   private let all: [ArtifactStatus]
-  private let path: String
+  /// The run whose folder it is; nil for a single artifact.
+  private let run: RunFolder?
+  private let forecast: RunForecast?
 
-  /// - Throws: `Failure(.inputMissing)` where nothing has begun.
+  /// - Throws: `Failure(.inputMissing)` where nothing has begun and nothing is planned.
   init(_ path: String) throws {
-    self.path = path
-    all = RunFolder.artifacts(in: path, depth: 3)
-    guard !all.isEmpty else {
+    let run = RunFolder(all: path)
+    all = run.artifacts
+    forecast = RunForecast(run)
+    self.run = forecast != nil || RunFolder(path) != nil ? run : nil
+    guard !all.isEmpty || forecast != nil else {
       throw Failure(
         .inputMissing,
         Files.isDirectory(path) ? "no artifact there, finished or begun" : "no such folder",
@@ -20,11 +25,57 @@ struct RunStatus {
   }
 
   func show(_ format: OutputFormat) throws {
-    if format == .json { return print(JSON.array(all.map(json)).text(pretty: true)) }
+    if format == .json {
+      return print(JSON.array(all.map(json) + missing.map(json)).text(pretty: true))
+    }
     for status in all {
       print("\(status.directory): \(sentence(status))")
       for writer in status.writers { print("  \(line(writer))") }
     }
+    guard let run, forecast != nil || all.contains(where: { $0.manifest == nil }) else { return }
+    for place in missing {
+      let time = forecast?.seconds(place).map { ", takes about \(Progress.duration($0))" } ?? ""
+      print("\(Files.join(run.path, place)): not begun\(time)")
+    }
+    print(summary(of: run))
+  }
+
+  /// The places of the planned artifacts that nobody has begun with; features may have been removed
+  /// when they had served.
+  private var missing: [String] {
+    guard let run, let forecast else { return [] }
+    let served = run.manifest("targets") == nil ? [] : ["features/teacher", "features/student"]
+    return forecast.stages.map(\.place).filter { place in
+      !served.contains(place) && !all.contains { run.place($0) == place }
+    }
+  }
+
+  /// When the run will be done.
+  private func summary(of run: RunFolder) -> String {
+    let open = all.filter { $0.manifest == nil }
+    guard !open.isEmpty || !missing.isEmpty else { return "all there" }
+    guard let forecast else {
+      return "when the rest will be done: make plan-\(run.name), once"
+    }
+    // Those at work are so side by side; what nobody is at comes after them.
+    var (now, later) = (0.0, 0.0)
+    for status in open {
+      let whole = forecast.seconds(run.place(status))
+      if status.writers.isEmpty {
+        let done = status.expected.map { Double(status.records) / Double(max(1, $0)) } ?? 0
+        later += (whole ?? 0) * (1 - done)
+      } else {
+        let worked = status.writers.map(\.seconds).max() ?? 0
+        now = max(now, left(status) ?? max(0, (whole ?? 0) - worked))
+      }
+    }
+    later += missing.compactMap(forecast.seconds).reduce(0, +)
+    let end = Date(timeIntervalSinceNow: now + later)
+    return "about \(Progress.duration(now + later)) left, until "
+      + end.formatted(
+        .dateTime.weekday(.abbreviated).day().month(.abbreviated).hour().minute()
+          .locale(Locale(identifier: "en_GB")))
+      + "; evaluation and baselines not counted"
   }
 
   private func sentence(_ status: ArtifactStatus) -> String {
@@ -82,6 +133,15 @@ struct RunStatus {
             "unit": .string($0.unit), "rate": .number($0.rate), "seconds": .number($0.seconds),
           ]
         }),
+    ]
+  }
+
+  private func json(_ missing: String) -> JSON {
+    [
+      "artifact": .string(run.map { Files.join($0.path, missing) } ?? missing),
+      "finished": .bool(false), "shards": .int(0), "records": .int(0), "expected": .null,
+      "seconds_left": forecast?.seconds(missing).map { .number($0) } ?? .null,
+      "writers": .array([]),
     ]
   }
 }

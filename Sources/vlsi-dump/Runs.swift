@@ -9,11 +9,15 @@ struct RunFolder {
 
   var name: String { Files.name(of: path) }
 
+  /// A folder, whatever of artifacts there is in it.
+  init(all path: String) {
+    self.path = Files.trimmed(path)
+    artifacts = RunFolder.artifacts(in: self.path, depth: 3)
+  }
+
   /// Nil for a folder in which no artifact stands where a run has one.
   init?(_ path: String) {
-    let path = Files.trimmed(path)
-    artifacts = RunFolder.artifacts(in: path, depth: 3)
-    self.path = path
+    self.init(all: path)
     guard artifacts.contains(where: { RunFolder.own.contains(place($0)) || place($0) == "report" })
     else { return nil }
   }
@@ -41,7 +45,10 @@ struct RunFolder {
     "verbalizers/student", "targets", "adapter", "model", "evaluation/model",
   ]
 
-  private func manifest(_ place: String) -> Manifest? {
+  /// The plan that `vlsi-plan` leaves in a run.
+  static let planName = "plan.json"
+
+  func manifest(_ place: String) -> Manifest? {
     artifacts.first { self.place($0) == place }?.manifest
   }
 

@@ -92,10 +92,12 @@ struct PlanTable {
 
   private static func lines(of cluster: ClusterPlan) -> [String] {
     let machines = cluster.machines
-    var table = Table(["stage", ">nodes", ">time", "bound by", ">each step sends"])
+    var table = Table(
+      ["stage", ">nodes", ">memory", ">time", "bound by", ">each step sends"])
     for stage in cluster.stages {
       table.add([
-        stage.name, "\(stage.nodes)", Progress.duration(stage.seconds), stage.bound.rawValue,
+        stage.name, "\(stage.nodes)", MemoryPlan.text(stage.memory),
+        Progress.duration(stage.seconds), stage.bound.rawValue,
         stage.sent > 0 ? MemoryPlan.text(Int(stage.sent)) : "",
       ])
     }
@@ -129,7 +131,7 @@ struct PlanTable {
               [
                 "name": .string($0.name), "nodes": .int($0.nodes),
                 "seconds": .number($0.seconds.rounded()), "bound": .string($0.bound.rawValue),
-                "sent_bytes_a_step": .number($0.sent),
+                "sent_bytes_a_step": .number($0.sent), "memory_bytes": .int($0.memory),
               ]
             }),
         ]
@@ -143,7 +145,8 @@ struct PlanTable {
       "stages": .array(
         stages.map { stage in
           [
-            "name": .string(stage.name), "steps": stage.steps.map { .int($0) } ?? .null,
+            "name": .string(stage.name), "artifact": .string(stage.artifact),
+            "steps": stage.steps.map { .int($0) } ?? .null,
             "read_bytes": .int(stage.reads),
             "written_bytes": .int(stage.writes), "scratch_bytes": .int(stage.scratch),
             "memory_bytes": .int(stage.memory),

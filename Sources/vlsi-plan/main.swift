@@ -136,6 +136,8 @@ struct PlanCommand: StageCommand {
         nodes: nodes ?? 1, cores: cores ?? Cores.usable,
         network: (network ?? 1.25) * 1e9)
     }
+    // What is left is told by it while the run goes on.
+    try writeAtomically(table.json + "\n", to: Files.join(run, "plan.json"))
     print(format == .json ? table.json : table.text)
   }
 

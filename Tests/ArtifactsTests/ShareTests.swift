@@ -56,6 +56,30 @@ import Testing
     }
   }
 
+  @Test func `the time is that of all who had a part in it`() throws {
+    let folder = try TemporaryFolder()
+    for number in 0..<2 {
+      let share = try open(folder("a"), .part(number, of: 3))
+      for work in share.unfinishedShards(of: Self.indices) {
+        try share.writeShard(work.shard) { append in
+          usleep(20_000)
+          for index in work.indices { try append(record(index)) }
+        }
+      }
+    }
+    let rest = try open(folder("a"), .all)
+    try write(rest)
+    // Nine of thirteen shards are others'.
+    #expect((0.18..<100).contains(rest.earlierSeconds))
+    let shared = try rest.finish(wallSeconds: 5)
+    #expect((5.18..<105).contains(shared.wallSeconds))
+
+    let alone = try open(folder("b"), .all)
+    try write(alone)
+    alone.countEarlier(seconds: 2)
+    #expect(try alone.finish(wallSeconds: 5).wallSeconds == 7)
+  }
+
   @Test(arguments: [1, 2, 3, 13, 20])
   func `shares end with the bytes of one process`(count: Int) throws {
     let folder = try TemporaryFolder()

@@ -69,6 +69,47 @@ import Testing
     }
   }
 
+  @Test func `the status says when what was planned will be done`() throws {
+    let folder = try TemporaryFolder()
+    try Files.makeDirectory(folder("run"))
+    #expect(try dump(folder("run"), "--status").status == 66)
+    let plan = """
+      {"threads": 1, "cluster": null, "stages": [
+        {"name": "extract teacher", "artifact": "features/teacher", "seconds": 100},
+        {"name": "target", "artifact": "targets", "seconds": 50},
+        {"name": "align", "artifact": "adapter", "seconds": 200},
+        {"name": "finetune", "artifact": "model", "seconds": null}]}
+      """
+    try writeAtomically(plan, to: folder("run/plan.json"))
+    let planned = try dump(folder("run"), "--status")
+    #expect(planned.text.contains("run/adapter: not begun, takes about 3 min 20 s\n"))
+    #expect(planned.text.contains("run/model: not begun\n"))
+    #expect(planned.text.contains("about 5 min 50 s left, until "))
+
+    // Twice as slow as planned; half of the next is there, and nobody is at it.
+    for (name, seconds) in [("features/teacher", 200.0), ("targets", nil)] {
+      let writer = try ArtifactWriter(
+        directory: folder("run/\(name)"), kind: .features, settings: [:], samplesPerShard: 5)
+      writer.expect(records: 10)
+      for work in writer.unfinishedShards(of: Array(0..<(seconds == nil ? 5 : 10))) {
+        try writer.writeShard(work.shard) { append in
+          for index in work.indices { try append(feature(index)) }
+        }
+      }
+      if let seconds { try writer.finish(wallSeconds: seconds) }
+    }
+    let half = try dump(folder("run"), "--status")
+    #expect(half.text.contains("run/adapter: not begun, takes about 6 min 40 s\n"))
+    #expect(half.text.contains("about 7 min 30 s left, until "), "\(half.text)")
+    let list = try json(try dump(folder("run"), "--status", "--format", "json")).asArray ?? []
+    #expect(list.count == 4 && list[2]["seconds_left"]?.asDouble == 400)
+
+    // A plan that cannot be read is none.
+    try writeAtomically("{", to: folder("run/plan.json"))
+    let unplanned = try dump(folder("run"), "--status")
+    #expect(unplanned.text.contains("5 of 10 records, 1 shards"))
+  }
+
   @Test func `statistics by layer`() throws {
     let folder = try TemporaryFolder()
     try writeRun(folder)

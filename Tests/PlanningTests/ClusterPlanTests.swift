@@ -42,6 +42,12 @@ import Testing
     #expect(abs(read.seconds - 210) < 1 && read.bound == .disk)
   }
 
+  @Test func `ranks share the moments`() {
+    var stage = cost(.passes(16, learned: 1000))
+    (stage.memory, stage.sharedMemory) = (10_000, 2000)
+    #expect([1, 3, 64].map { plan(stage, nodes: $0).memory } == [10_000, 8667, 8125])
+  }
+
   @Test func `layers and passes are no finer than they are`() {
     let layers = plan(cost(.layers(7)), nodes: 16)
     #expect(layers.nodes == 7 && abs(layers.seconds - (10 + 990.0 / 7)) < 1e-9)

@@ -131,6 +131,16 @@ public final class Stage: Sendable {
   /// The artifact whose progress is to be told.
   func hold(_ writer: ArtifactWriter) { self.writer.withLock { $0 = writer } }
 
+  /// What the training took so far, in seconds, with what interrupted processes took before.
+  func trainingSeconds() -> Double {
+    wallSeconds + (writer.withLock { $0 }?.earlierSeconds ?? 0)
+  }
+
+  /// The training goes on from a state that took so many seconds.
+  func continueTraining(after seconds: Double) {
+    writer.withLock { $0 }?.countEarlier(seconds: seconds)
+  }
+
   /// Opens `metrics.jsonl` in an artifact's folder, with the lines of an earlier run that `keeping`
   /// accepts.
   func metrics(_ directory: String, keeping: @escaping (String) -> Bool) throws -> Metrics {

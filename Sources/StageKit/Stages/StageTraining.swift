@@ -57,6 +57,7 @@ public struct StageTraining {
     if let earlier {
       first = earlier.step
       try restore(earlier.words)
+      stage.continueTraining(after: earlier.words[Self.secondsWord].flatMap { Double($0) } ?? 0)
       stage.log.info("continuing after step \(first) of \(steps)")
     }
     // Steps after the state are done again, and write their lines again.
@@ -74,6 +75,7 @@ public struct StageTraining {
     for number in first..<max(first, steps) {
       let rate = schedule.learningRate(number)
       let lines = try finite(step: number, lines)
+      if number == first { warnOfIdleRanks() }
       // What one rank wishes, all do, after the same step.
       let wishes = [
         stage.interrupted,
@@ -98,7 +100,9 @@ public struct StageTraining {
       if stops || saves {
         // A state without the lines of its steps would lose them for ever.
         try metrics?.synchronize()
-        try state.save(step: number + 1, training, words: save())
+        let words = [Self.secondsWord: String(format: "%.1f", stage.trainingSeconds())]
+        try state.save(
+          step: number + 1, training, words: save().merging(words) { word, _ in word })
         saved = Date()
       }
       try stage.endStep(stops: stops)
@@ -110,6 +114,20 @@ public struct StageTraining {
         "each step sent \(MemoryPlan.text(bytes)) from rank \(stage.ranks.rank) to the others")
     }
   }
+
+  private func warnOfIdleRanks() {
+    let idle = stage.ranks.count - training.parts
+    guard idle > 0, stage.ranks.rank == 0 else { return }
+    let (parts, advice) =
+      training.optimizers.count > 1
+      ? ("layers are dealt out", "")
+      : ("forward passes make a step", "; a lower tokens_per_batch makes more of them")
+    let ranks = "\(idle) of \(stage.ranks.count) ranks have nothing to do"
+    stage.log.warning("\(training.parts) \(parts): \(ranks)\(advice)")
+  }
+
+  /// What the state took, in its words.
+  private static let secondsWord = "seconds"
 
   private static func short(_ value: SettingValue) -> String {
     if case .number(let number) = value { return String(format: "%.4g", number) }
