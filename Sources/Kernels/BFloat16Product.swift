@@ -17,7 +17,9 @@ final class BFloat16Product: @unchecked Sendable {
     // Some products ask malloc for their working memory, each time anew; as pages of its own it would
     // be cleared each time.
     _ = mallopt(M_MMAP_THRESHOLD, 32 << 20)
-    _ = mallopt(M_TRIM_THRESHOLD, 64 << 20)
+    _ = mallopt(M_TRIM_THRESHOLD, 16 << 20)
+    // What is kept is kept here.
+    dnnl_set_primitive_cache_capacity(0)
     var engine: dnnl_engine_t?
     return dnnl_engine_create(&engine, dnnl_cpu, 0) == dnnl_success ? engine : nil
   }()
@@ -39,19 +41,34 @@ final class BFloat16Product: @unchecked Sendable {
 
   deinit { bf16_product_destroy(&product) }
 
-  /// The products compiled so far. Lengths vary, so there is no end of shapes: the cache starts over
-  /// when it is full, and what a thread still runs is held by it.
-  private static let compiled = Guarded([Shape: BFloat16Product]())
-  private static let mostCompiled = 1024
+  /// The products compiled last. Lengths vary, so there is no end of shapes, and each takes some 30 KB:
+  /// those that were not asked for since so many others go; what a thread still runs is held by it.
+  private struct Compiled {
+    static let most = 192
+    var recent: [Shape: BFloat16Product] = [:]
+    var before: [Shape: BFloat16Product] = [:]
+
+    mutating func find(_ shape: Shape) -> BFloat16Product? {
+      if let found = recent[shape] { return found }
+      guard let found = before[shape] else { return nil }
+      keep(found, shape)
+      return found
+    }
+
+    mutating func keep(_ product: BFloat16Product, _ shape: Shape) {
+      if recent.count >= Compiled.most { (before, recent) = (recent, [:]) }
+      recent[shape] = product
+    }
+  }
+  private static let compiled = Guarded(Compiled())
 
   static func of(_ shape: Shape) -> BFloat16Product {
-    if let found = compiled.withLock({ $0[shape] }) { return found }
+    if let found = compiled.withLock({ $0.find(shape) }) { return found }
     // Apart from the lock: compiling may take milliseconds, and the other threads have work.
     let made = BFloat16Product(shape)
     return compiled.withLock { known in
-      if let found = known[shape] { return found }
-      if known.count >= mostCompiled { known.removeAll() }
-      known[shape] = made
+      if let found = known.find(shape) { return found }
+      known.keep(made, shape)
       return made
     }
   }

@@ -28,7 +28,7 @@ public final class Buffer: @unchecked Sendable {
     }
   }
 
-  deinit { BufferPool.give(pointer, capacity) }
+  deinit { BufferPool.give(pointer, capacity, wanted: BufferPool.sizeClass(count)) }
 
   public var array: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
 
@@ -40,7 +40,9 @@ public final class Buffer: @unchecked Sendable {
 }
 
 /// The free blocks by size class. Bounded: what is larger than `largest`, or beyond `limit` bytes in
-/// all, goes back to the system, so that a large model takes little more than what it uses.
+/// all, goes back to the system, so that a large model takes little more than what it uses; and so does
+/// what has stood by longest when blocks in use and standing by would come to more than `slack` of what
+/// was ever needed at a time, so that a long run takes no more than a short one.
 public enum BufferPool {
   /// Bytes of all free blocks that are kept. Set before the first kernel runs, by what the machine has.
   nonisolated(unsafe) public static var limit = 256 << 20
@@ -48,24 +50,50 @@ public enum BufferPool {
   public static var largest: Int { limit / 4 }
   /// From here on a block has pages of its own, which the system takes back whole; on the heap it
   /// would leave holes.
-  private static let ownPages = 1 << 20
+  private static let ownPages = 1 << 17
+  /// From here on these are asked to be large ones: fewer are faster to come by.
+  private static let hugePage = 2 << 20
+  /// What blocks may come to of those that are needed, a ratio.
+  private static let slack = (3, 2)
 
   private struct State: @unchecked Sendable {
     /// By size class, those that were given back last at the end.
     var free: [Int: [(pointer: UnsafeMutablePointer<Float>, unit: Int)]] = [:]
     var bytes = 0
     var fresh = 0
-    /// Units of work so far, bytes in use, and the most of them in this unit and those before it.
-    var unit = 0
+    /// Bytes in use; what was asked for of them; and the most that was at a time.
     var used = 0
+    var wanted = 0
+    var top = 0
+    /// Units of work so far, and the most bytes in use in this one and in those before it.
+    var unit = 0
     var peak = 0
     var peaks: [Int] = []
 
-    mutating func use(_ capacity: Int) {
+    mutating func use(_ capacity: Int, wanted: Int) {
       used += capacity * 4
+      self.wanted += wanted * 4
       peak = max(peak, used)
+      top = max(top, self.wanted)
+    }
+
+    /// Takes blocks out, longest unused first, until no more than so many bytes are in use and
+    /// standing by.
+    mutating func surplus(over most: Int) -> [Block] {
+      guard used + bytes > most, bytes > 0 else { return [] }
+      var old: [Block] = []
+      let byAge = free.flatMap { capacity, blocks in blocks.map { ($0.unit, capacity) } }
+      for (_, capacity) in byAge.sorted(by: { $0.0 < $1.0 }) {
+        guard used + bytes > most else { break }
+        // The first of a size is its oldest.
+        guard let block = free[capacity]?.removeFirst() else { continue }
+        bytes -= capacity * 4
+        old.append((block.pointer, capacity))
+      }
+      return old
     }
   }
+  private typealias Block = (pointer: UnsafeMutablePointer<Float>, capacity: Int)
   private static let state = Guarded(State())
 
   /// The blocks so far that the system had to give, because none of their size was free: a training
@@ -85,27 +113,29 @@ public enum BufferPool {
   static func take(
     _ capacity: Int
   ) -> (pointer: UnsafeMutablePointer<Float>, capacity: Int) {
-    let found = state.withLock { state -> (UnsafeMutablePointer<Float>, Int)? in
+    let (found, old) = state.withLock { state -> (Block?, [Block]) in
       var candidate = capacity
       for _ in 0..<3 {
         if let block = state.free[candidate]?.popLast() {
           state.bytes -= candidate * 4
-          state.use(candidate)
-          return (block.pointer, candidate)
+          state.use(candidate, wanted: capacity)
+          return ((block.pointer, candidate), [])
         }
         candidate = sizeClass(candidate + 1)
       }
       state.fresh += 1
-      state.use(capacity)
-      return nil
+      state.use(capacity, wanted: capacity)
+      return (nil, state.surplus(over: state.top / slack.1 * slack.0))
     }
+    release(old)
     return found
       ?? (allocate(capacity * 4).bindMemory(to: Float.self, capacity: capacity), capacity)
   }
 
-  static func give(_ pointer: UnsafeMutablePointer<Float>, _ capacity: Int) {
+  static func give(_ pointer: UnsafeMutablePointer<Float>, _ capacity: Int, wanted: Int) {
     let keep = state.withLock { state -> Bool in
       state.used -= capacity * 4
+      state.wanted -= wanted * 4
       guard capacity * 4 <= largest, state.bytes + capacity * 4 <= limit else { return false }
       state.free[capacity, default: []].append((pointer, state.unit))
       state.bytes += capacity * 4
@@ -117,29 +147,21 @@ public enum BufferPool {
   /// How many units of work count for what the blocks are held to.
   private static let memory = 32
 
-  /// Says that a unit of work, a pass or a step, has ended. Passes of varying length leave blocks of
-  /// every size: in use and standing by, blocks are held to one and a half times what the last units
-  /// used at most; what is more goes back to the system, longest unused first.
+  /// Says that a unit of work, a pass or a step, has ended. What was needed once and is not any more goes
+  /// back to the system: blocks are held to `slack` of what the last units used at most.
   public static func endUnit() {
-    let old = state.withLock { state -> [(UnsafeMutablePointer<Float>, capacity: Int)] in
-      state.unit += 1
-      state.peaks = state.peaks.suffix(memory - 1) + [state.peak]
-      state.peak = state.used
-      let most = (state.peaks.max() ?? 0) / 2 * 3
-      guard state.used + state.bytes > most else { return [] }
-      var old: [(UnsafeMutablePointer<Float>, capacity: Int)] = []
-      let byAge = state.free.flatMap { capacity, blocks in blocks.map { ($0.unit, capacity) } }
-      for (_, capacity) in byAge.sorted(by: { $0.0 < $1.0 }) {
-        guard state.used + state.bytes > most else { break }
-        // The first of a size is its oldest.
-        guard let block = state.free[capacity]?.removeFirst() else { continue }
-        state.bytes -= capacity * 4
-        old.append((block.pointer, capacity))
-      }
-      return old
-    }
-    for (pointer, capacity) in old {
-      deallocate(UnsafeMutableRawPointer(pointer), capacity * 4)
+    release(
+      state.withLock { state in
+        state.unit += 1
+        state.peaks = state.peaks.suffix(memory - 1) + [state.peak]
+        state.peak = state.used
+        return state.surplus(over: (state.peaks.max() ?? 0) / slack.1 * slack.0)
+      })
+  }
+
+  private static func release(_ blocks: [Block]) {
+    for block in blocks {
+      deallocate(UnsafeMutableRawPointer(block.pointer), block.capacity * 4)
     }
   }
 
@@ -152,8 +174,7 @@ public enum BufferPool {
       _ = write(STDERR_FILENO, text, text.utf8.count)
       exit(70)
     }
-    // A hint: fewer and larger pages are faster to come by.
-    madvise(pages, bytes, MADV_HUGEPAGE)
+    if bytes >= hugePage { madvise(pages, bytes, MADV_HUGEPAGE) }
     return pages
   }
 

@@ -92,7 +92,7 @@ public enum StageMemory {
     let batch =
       settings.tokensPerBatch * (layers * form.backbone.width + form.numbersPerPosition)
     return standing + idle(4 * batch) + learning(count, settings.optimizer) + 4 * others
-      + 4 * batch + min(FeatureBatches.bytesKept, features)
+      + 4 * batch + min(settings.bytesKept, features)
   }
 
   /// vlsi-target: a group's states and targets of all layers; what one layer says.

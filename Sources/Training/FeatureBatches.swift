@@ -23,7 +23,7 @@ public struct FeatureBatches {
     public init() {}
   }
 
-  /// Bytes of decoded samples that stay in memory unless told otherwise.
+  /// Bytes of decoded samples that stay in memory where they are read again.
   public static let bytesKept = 512 << 20
 
   /// Set it to an earlier one to continue there.

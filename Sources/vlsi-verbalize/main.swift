@@ -144,7 +144,7 @@ struct Verbalize: StageCommand {
     let indices = reader.indices
     var batches = try FeatureBatches(
       reader, indices: stage.limit.map { Array(indices.prefix($0)) } ?? indices,
-      tokensPerBatch: settings.tokensPerBatch, seed: stage.seed)
+      tokensPerBatch: settings.tokensPerBatch, seed: stage.seed, keeping: settings.bytesKept)
     let window = max(1, settings.steps / 10)
     var closing = [Double](repeating: 0, count: verbalizers.all.count)
 

@@ -1,4 +1,5 @@
 import Distillation
+import Training
 
 /// Step 1: the verbalizer of every target layer (METHOD.md, "Step 1, verbalization").
 public struct VerbalizeSettings: SettingsSection {
@@ -39,6 +40,9 @@ public struct VerbalizeSettings: SettingsSection {
     let read = Double(settled.steps) * Double(tokensPerBatch)
     return positions > 0 ? min(1, read / Double(positions)) : 1
   }
+
+  /// Bytes of decoded samples that may stay in memory: those of a single epoch are read once.
+  public var bytesKept: Int { (length.epochs ?? 2) > 1 ? FeatureBatches.bytesKept : 0 }
 
   public mutating func declare(_ settings: Settings) throws {
     try settings(&length)
