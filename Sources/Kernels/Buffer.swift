@@ -54,7 +54,7 @@ public enum BufferPool {
   /// From here on these are asked to be large ones: fewer are faster to come by.
   private static let hugePage = 2 << 20
   /// What blocks may come to of those that are needed, a ratio.
-  private static let slack = (3, 2)
+  private static let slack = (5, 4)
 
   private struct State: @unchecked Sendable {
     /// By size class, those that were given back last at the end.
@@ -100,22 +100,23 @@ public enum BufferPool {
   /// in its stride asks for few.
   public static var freshBlocks: Int { state.withLock { $0.fresh } }
 
-  /// Sizes are rounded up to eighths of a power of two, so that packed batches of varying length
-  /// share their blocks.
+  /// Sizes are rounded up to eighths of a power of two, so that packed batches of varying length share
+  /// their blocks; those of blocks with pages of their own to quarters, since what nobody touches of them
+  /// takes no memory.
   static func sizeClass(_ count: Int) -> Int {
     if count <= 64 { return 64 }
     let top = Int.bitWidth - (count - 1).leadingZeroBitCount
-    let step = 1 << max(3, top - 4)
+    let step = 1 << max(3, top - (count * 4 > ownPages ? 3 : 4))
     return (count + step - 1) / step * step
   }
 
-  /// A block of a size class, or of one of the next two where only those have a free one.
+  /// A block of a size class, or of the next one where only that has a free one.
   static func take(
     _ capacity: Int
   ) -> (pointer: UnsafeMutablePointer<Float>, capacity: Int) {
     let (found, old) = state.withLock { state -> (Block?, [Block]) in
       var candidate = capacity
-      for _ in 0..<3 {
+      for _ in 0..<2 {
         if let block = state.free[candidate]?.popLast() {
           state.bytes -= candidate * 4
           state.use(candidate, wanted: capacity)

@@ -11,7 +11,7 @@ public enum StageMemory {
   /// A program with its tokenizer.
   static let standing = 28 << 20
   /// Of the blocks that stand by for reuse, those that a stage at its peak cannot use: the sizes of
-  /// earlier passes. Half as much again as a pass takes may be left of them (`BufferPool.endUnit`), and
+  /// earlier passes. With what the heap keeps, half as much again as a pass takes may be left of them, and
   /// all but an eighth of what may stand by.
   /// - Parameter pass: bytes of the largest pass, of which they are
   static func idle(_ pass: Int) -> Int { min(BufferPool.limit / 8 * 7, pass / 2 * 3) }

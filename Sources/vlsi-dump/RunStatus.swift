@@ -71,7 +71,9 @@ struct RunStatus {
     }
     later += missing.compactMap(forecast.seconds).reduce(0, +)
     let end = Date(timeIntervalSinceNow: now + later)
-    return "about \(Progress.duration(now + later)) left, until "
+    let isIdle = open.allSatisfy(\.writers.isEmpty)
+    return "about \(Progress.duration(now + later)) left, "
+      + (isIdle ? "nobody is at it; begun now it is done on " : "done on ")
       + end.formatted(
         .dateTime.weekday(.abbreviated).day().month(.abbreviated).hour().minute()
           .locale(Locale(identifier: "en_GB")))

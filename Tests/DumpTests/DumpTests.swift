@@ -84,7 +84,7 @@ import Testing
     let planned = try dump(folder("run"), "--status")
     #expect(planned.text.contains("run/adapter: not begun, takes about 3 min 20 s\n"))
     #expect(planned.text.contains("run/model: not begun\n"))
-    #expect(planned.text.contains("about 5 min 50 s left, until "))
+    #expect(planned.text.contains("about 5 min 50 s left, nobody is at it"))
 
     // Twice as slow as planned; half of the next is there, and nobody is at it.
     for (name, seconds) in [("features/teacher", 200.0), ("targets", nil)] {
@@ -100,7 +100,7 @@ import Testing
     }
     let half = try dump(folder("run"), "--status")
     #expect(half.text.contains("run/adapter: not begun, takes about 6 min 40 s\n"))
-    #expect(half.text.contains("about 7 min 30 s left, until "), "\(half.text)")
+    #expect(half.text.contains("about 7 min 30 s left, nobody is at it"), "\(half.text)")
     let list = try json(try dump(folder("run"), "--status", "--format", "json")).asArray ?? []
     #expect(list.count == 4 && list[2]["seconds_left"]?.asDouble == 400)
 
