@@ -18,6 +18,9 @@ public struct ArtifactStatus: Sendable {
     public let seconds: Double
   }
 
+  /// The file in a run's folder in which a plan says how long each of its artifacts takes.
+  public static let planName = "plan.json"
+
   public let directory: String
   /// Nil where there is none yet.
   public let manifest: Manifest?

@@ -53,15 +53,12 @@ public final class ArtifactWriter: Sendable {
     var files: [String: Manifest.File] = [:]
     /// When this process began with the shard that it is at.
     var since = ContinuousClock.now
-    /// The shards that this process made.
-    var own: Set<Int> = []
-    /// What processes took whose work, no shards, this one goes on with.
-    var earlierSeconds = 0.0
+    /// What those took whose work this process goes on with: at first, whose shards it found.
+    var earlierSeconds: Double
 
-    /// What others took, as far as it is of use.
-    var othersSeconds: Double {
-      journal.shards.filter { !own.contains($0.key) }
-        .reduce(earlierSeconds) { $0 + ($1.value.seconds ?? 0) }
+    init(journal: Journal) {
+      self.journal = journal
+      earlierSeconds = journal.shards.values.reduce(0) { $0 + ($1.seconds ?? 0) }
     }
   }
 
@@ -236,7 +233,6 @@ public final class ArtifactWriter: Sendable {
       let now = ContinuousClock.now
       entry.seconds = (now - $0.since) / .seconds(1)
       $0.since = now
-      $0.own.insert(number)
       // A repair has its journal in the manifest, which stays.
       if repaired == nil {
         try $0.journal.add(number, entry, in: directory)
@@ -251,10 +247,10 @@ public final class ArtifactWriter: Sendable {
   private func requireHeld() throws { try lease.withLock { try $0?.requireHeld() } }
 
   /// Seconds that earlier processes took for what this one goes on with.
-  public var earlierSeconds: Double { state.withLock { $0.othersSeconds } }
+  public var earlierSeconds: Double { state.withLock { $0.earlierSeconds } }
 
   /// Notes what the processes took whose work this one goes on with, where it lies in no shards.
-  public func countEarlier(seconds: Double) { state.withLock { $0.earlierSeconds = seconds } }
+  public func countEarlier(seconds: Double) { state.withLock { $0.earlierSeconds += seconds } }
 
   /// Tells whoever looks how far this process is.
   /// - Parameter unit: a plural: samples, steps.
@@ -328,7 +324,7 @@ public final class ArtifactWriter: Sendable {
   ) throws -> Manifest {
     precondition(share == .all, "the manifest is written by who makes all shards")
     try requireHeld()
-    let (journal, files, others) = state.withLock { ($0.journal, $0.files, $0.othersSeconds) }
+    let (journal, files) = state.withLock { ($0.journal, $0.files) }
     let entries = journal.shards.sorted { $0.key < $1.key }.map(\.value)
     let shards = entries.map(\.shard)
     var manifest: Manifest
@@ -348,7 +344,8 @@ public final class ArtifactWriter: Sendable {
         samplesPerShard: samplesPerShard, files: files.values.sorted { $0.file < $1.file },
         logs: try logs(), settings: recipe.settings, execution: execution, inputs: recipe.inputs,
         facts: facts, seed: recipe.seed, threads: threads, program: program,
-        version: Version.current, wallSeconds: (wallSeconds ?? spent / .seconds(1)) + others,
+        version: Version.current,
+        wallSeconds: (wallSeconds ?? spent / .seconds(1)) + earlierSeconds,
         peakBytes: peakBytes ?? ArtifactWriter.peakBytes())
     }
     try writeAtomically(manifest.json.text(pretty: true), to: path(Manifest.fileName))

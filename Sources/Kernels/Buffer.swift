@@ -80,13 +80,15 @@ public enum BufferPool {
     /// Takes blocks out, longest unused first, until no more than so many bytes are in use and
     /// standing by.
     mutating func surplus(over most: Int) -> [Block] {
-      guard used + bytes > most, bytes > 0 else { return [] }
       var old: [Block] = []
-      let byAge = free.flatMap { capacity, blocks in blocks.map { ($0.unit, capacity) } }
-      for (_, capacity) in byAge.sorted(by: { $0.0 < $1.0 }) {
-        guard used + bytes > most else { break }
+      while used + bytes > most {
         // The first of a size is its oldest.
-        guard let block = free[capacity]?.removeFirst() else { continue }
+        let oldest = free.lazy.compactMap { capacity, blocks in
+          blocks.first.map { (unit: $0.unit, capacity: capacity) }
+        }.min { $0.unit < $1.unit }
+        guard let capacity = oldest?.capacity, let block = free[capacity]?.removeFirst() else {
+          break
+        }
         bytes -= capacity * 4
         old.append((block.pointer, capacity))
       }

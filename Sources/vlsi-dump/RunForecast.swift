@@ -6,13 +6,12 @@ struct RunForecast {
   /// The stages' artifacts by their places in the run, in the order in which they are made, with the
   /// seconds that were planned.
   let stages: [(place: String, seconds: Double?)]
-  private let threads: Int?
   /// How much longer this machine takes than was planned.
   private let slowness: Double
 
   /// Nil where the run was not planned, or the plan cannot be read.
   init?(_ run: RunFolder) {
-    let path = Files.join(run.path, RunFolder.planName)
+    let path = Files.join(run.path, ArtifactStatus.planName)
     guard let plan = (try? Files.read(path)).flatMap({ try? JSON(parsing: $0, place: path) }),
       let list = plan["stages"]?.asArray
     else { return nil }
@@ -28,7 +27,6 @@ struct RunForecast {
       stage["artifact"]?.asString.map { ($0, stage["name"]?.asString.flatMap { times[$0] }) }
     }
     let threads = cluster == nil ? plan["threads"]?.asInt : nil
-    self.threads = threads
     var (planned, taken) = (0.0, 0.0)
     for stage in stages {
       // A share's seconds are not those of the whole machine, and what was linked took none.

@@ -15,7 +15,7 @@ struct RunStatus {
     let run = RunFolder(all: path)
     all = run.artifacts
     forecast = RunForecast(run)
-    self.run = forecast != nil || RunFolder(path) != nil ? run : nil
+    self.run = forecast != nil || run.isRun ? run : nil
     guard !all.isEmpty || forecast != nil else {
       throw Failure(
         .inputMissing,

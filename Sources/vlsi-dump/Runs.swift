@@ -18,8 +18,12 @@ struct RunFolder {
   /// Nil for a folder in which no artifact stands where a run has one.
   init?(_ path: String) {
     self.init(all: path)
-    guard artifacts.contains(where: { RunFolder.own.contains(place($0)) || place($0) == "report" })
-    else { return nil }
+    guard isRun else { return nil }
+  }
+
+  /// Whether an artifact stands where a run has one.
+  var isRun: Bool {
+    artifacts.contains { RunFolder.own.contains(place($0)) || place($0) == "report" }
   }
 
   /// The artifacts in a folder and in its folders, or the folder itself.
@@ -44,9 +48,6 @@ struct RunFolder {
     "samples", "features/teacher", "features/student", "verbalizers/teacher",
     "verbalizers/student", "targets", "adapter", "model", "evaluation/model",
   ]
-
-  /// The plan that `vlsi-plan` leaves in a run.
-  static let planName = "plan.json"
 
   func manifest(_ place: String) -> Manifest? {
     artifacts.first { self.place($0) == place }?.manifest

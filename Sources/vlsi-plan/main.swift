@@ -137,7 +137,7 @@ struct PlanCommand: StageCommand {
         network: (network ?? 1.25) * 1e9)
     }
     // What is left is told by it while the run goes on.
-    try writeAtomically(table.json + "\n", to: Files.join(run, "plan.json"))
+    try writeAtomically(table.json + "\n", to: Files.join(run, ArtifactStatus.planName))
     print(format == .json ? table.json : table.text)
   }
 
